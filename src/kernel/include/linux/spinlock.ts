@@ -1,0 +1,5 @@
+/** A spin lock or one side of a reader-writer lock. One processor: it is never contended, only checked. */
+export class spinlock_t {
+  locked = 0
+}
+export type rwlock_t = spinlock_t
