@@ -3,10 +3,14 @@
  * numbers) is made anew in one of these, so that one process can boot any number of kernels, each like the first.
  */
 const levels: (() => void)[][] = [[], [], [], [], [], [], []]
+/** initcalls of code that was loaded after the boot, and has not run yet */
+let loaded: (() => void)[] = []
+let running = false
 const at =
   (level: number) =>
   (fn: () => void): void => {
     levels[level]?.push(fn)
+    if (running) loaded.push(fn)
   }
 
 export const early_initcall = at(0)
@@ -21,4 +25,13 @@ export const late_initcall = at(6)
 /** boots: runs every initcall, level by level, in the order in which the modules were loaded */
 export function do_initcalls(): void {
   for (const level of levels) for (const fn of level) fn()
+  loaded = []
+  running = true
+}
+
+/** What insmod does: runs the initcalls of code that was imported while the kernel was running already. */
+export function load_modules(): void {
+  const fns = loaded
+  loaded = []
+  for (const fn of fns) fn()
 }

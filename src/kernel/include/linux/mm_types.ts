@@ -9,6 +9,9 @@ export interface page {
   pfmemalloc: boolean
   /** belongs to the page cache of a file */
   mapping: unknown
+  /** of a page inside a compound page, which is no object of its own otherwise: its first page, and how far it is from there */
+  readonly head?: page
+  readonly index?: number
 }
 
 /** include/linux/mm_types_task.h. `offset` and `size` in bytes; filled from the end towards 0 by some, from 0 by others. */

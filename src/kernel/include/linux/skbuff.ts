@@ -4,9 +4,12 @@ import type { inet_skb_parm } from '../net/ip.ts'
 import type { sock } from '../net/sock.ts'
 import type { tcp_skb_cb } from '../net/tcp.ts'
 import { list_head } from './list.ts'
-import type { net_device } from './netdevice.ts'
 import type { page } from './mm_types.ts'
+import type { net_device } from './netdevice.ts'
+import type { nfct_ref } from './netfilter.ts'
+import { rb_node } from './rbtree.ts'
 import { spinlock_t } from './spinlock.ts'
+import { LARGE } from './types.ts'
 
 export const CHECKSUM_NONE = 0
 export const CHECKSUM_UNNECESSARY = 1
@@ -46,6 +49,56 @@ export class skb_shared_info {
   }
 }
 
+/** What to call about memory that user space lent: include/linux/skbuff.h struct ubuf_info_ops */
+export interface ubuf_info_ops {
+  /** one user less; when it was the last, user space gets its memory back. `success` false: the bytes were copied after all */
+  complete: (skb: sk_buff | null, uarg: ubuf_info, success: boolean) => void
+  link_skb?: (skb: sk_buff, uarg: ubuf_info) => number
+}
+
+/** struct ubuf_info, with what MSG_ZEROCOPY keeps around it (struct ubuf_info_msgzc) */
+export class ubuf_info {
+  ops: ubuf_info_ops
+  refcnt = 1
+  flags = 0
+  /** number of the first send call that it stands for, and of how many */
+  id = 0
+  len = 0
+  zerocopy: boolean | number = true
+  bytelen = 0
+  /** pages counted against RLIMIT_MEMLOCK */
+  mmp_pages = 0
+  /** the buffer in whose cb it lies: the notification */
+  skb: sk_buff | null = null
+
+  constructor(ops: ubuf_info_ops) {
+    this.ops = ops
+  }
+}
+
+export const SKBFL_ZEROCOPY_FRAG = 3
+export const SKBFL_ALL_ZEROCOPY = 0x1f
+export const SKBTX_HW_TSTAMP_NETDEV = 32
+export const SKBTX_ANY_SW_TSTAMP = 66
+export const SKBTX_ANY_TSTAMP = 75
+
+/** struct sk_buff_fclones: a buffer made with room for one clone beside it, and how many of the two are in use */
+export interface sk_buff_fclones {
+  readonly skb1: sk_buff
+  skb2: sk_buff | null
+  fclone_ref: number
+}
+
+/** include/net/gso.h struct skb_gso_cb */
+export class skb_gso_cb {
+  /** mac_offset while the segmentation is under way, then data_offset */
+  mac_offset = 0
+  encap_level = 0
+  csum = 0
+  csum_start = 0
+  recursion_counter = 0
+}
+
 /** The memory of a head: its bytes, and the shared info that in Linux lies at `end`. */
 export interface skb_head {
   bytes: Uint8Array
@@ -68,14 +121,15 @@ export class sk_buff implements TracedSkb {
   dev_scratch = 0
   sk: sock | null = null
   /** nanoseconds */
-  tstamp = 0
+  tstamp = LARGE
   tstamp_type = 0
   _skb_refdst: dst_entry | null = null
   /** the reference to the route is borrowed under RCU: SKB_DST_NOREF */
   dst_noref = false
   destructor: ((skb: sk_buff) => void) | null = null
   readonly tcp_tsorted_anchor: list_head<sk_buff> = new list_head<sk_buff>(this)
-  _nfct: unknown = null
+  readonly rbnode: rb_node<sk_buff> = new rb_node<sk_buff>(this)
+  _nfct: nfct_ref | null = null
 
   len = 0
   data_len = 0
@@ -142,16 +196,19 @@ export class sk_buff implements TracedSkb {
   /** skb->cb, one view for each user of it */
   tcp_cb: tcp_skb_cb | null = null
   inet_cb: inet_skb_parm | null = null
+  /** qdisc_skb_cb(skb)->pkt_len: bytes on the wire with all segments' headers */
+  pkt_len = 0
   /** AF_UNIX, datagram peeking, queue disciplines: whoever holds the buffer */
   cb: unknown = null
 
   /** number of the buffer, by first allocation */
   id = 0
   /** its address as a pointer would print */
-  kaddr = 0
+  kaddr = LARGE
   clone_of = 0
-  /** the buffer that shares one allocation with it (sk_buff_fclones), see skb_clone */
-  fclone_peer: sk_buff | null = null
+  /** the allocation that it shares with its clone, see skb_clone */
+  fclones: sk_buff_fclones | null = null
+  gso_cb: skb_gso_cb | null = null
 
   constructor(head: skb_head) {
     this.head = head
@@ -196,6 +253,20 @@ export const skb_headlen = (skb: sk_buff): number => skb.len - skb.data_len
 export const skb_is_nonlinear = (skb: sk_buff): boolean => skb.data_len !== 0
 export const skb_is_gso = (skb: sk_buff): boolean => skb.head.shinfo.gso_size !== 0
 export const skb_frag_size = (f: skb_frag): number => f.len
+export const skb_frag_off = (f: skb_frag): number => f.offset
+export const skb_frag_page = (f: skb_frag): page => f.page
+export const skb_frag_size_set = (f: skb_frag, size: number): void => {
+  f.len = size
+}
+export const skb_frag_size_add = (f: skb_frag, delta: number): void => {
+  f.len += delta
+}
+export const skb_frag_size_sub = (f: skb_frag, delta: number): void => {
+  f.len -= delta
+}
+export const skb_frag_off_add = (f: skb_frag, delta: number): void => {
+  f.offset += delta
+}
 export const skb_end_offset = (skb: sk_buff): number => skb.end
 
 export const skb_dst = (skb: sk_buff): dst_entry | null => skb._skb_refdst
@@ -252,8 +323,10 @@ export function __skb_insert(skb: sk_buff, prev: sk_buff | null, next: sk_buff |
 }
 export const __skb_queue_head = (list: sk_buff_head, skb: sk_buff): void => __skb_insert(skb, null, list.first, list)
 export const __skb_queue_tail = (list: sk_buff_head, skb: sk_buff): void => __skb_insert(skb, list.last, null, list)
-export const __skb_queue_after = (list: sk_buff_head, prev: sk_buff, skb: sk_buff): void => __skb_insert(skb, prev, prev.next, list)
-export const __skb_queue_before = (list: sk_buff_head, next: sk_buff, skb: sk_buff): void => __skb_insert(skb, next.prev, next, list)
+export const __skb_queue_after = (list: sk_buff_head, prev: sk_buff, skb: sk_buff): void =>
+  __skb_insert(skb, prev, prev.next, list)
+export const __skb_queue_before = (list: sk_buff_head, next: sk_buff, skb: sk_buff): void =>
+  __skb_insert(skb, next.prev, next, list)
 
 export function __skb_unlink(skb: sk_buff, list: sk_buff_head): void {
   if (skb.prev === null) list.first = skb.next

@@ -3,6 +3,12 @@ export interface ref<T> {
   v: T
 }
 
+/**
+ * The first value of a field that will hold large numbers (32 bits without a sign, nanoseconds, addresses): a zero that the engine
+ * keeps as a double. With a small integer it would remake the shape of the class when the first large number comes.
+ */
+export const LARGE = -0
+
 export const U32_MAX = 0xffffffff
 export const S32_MAX = 0x7fffffff
 export const U16_MAX = 0xffff
@@ -26,7 +32,7 @@ export const DIV_ROUND_UP = (n: number, d: number): number => Math.floor((n + d 
 export const ALIGN = (x: number, a: number): number => Math.ceil(x / a) * a
 export const roundup = (x: number, y: number): number => Math.ceil(x / y) * y
 export const rounddown = (x: number, y: number): number => Math.floor(x / y) * y
-export const clamp = (x: number, lo: number, hi: number): number => (x < lo ? lo : x > hi ? hi : x)
+export const clamp = (x: number, lo: number, hi: number): number => (x < lo ? lo : Math.min(x, hi))
 /** a/b without the fraction, as C divides */
 export const div = (a: number, b: number): number => Math.trunc(a / b)
 /** position of the highest bit set, counted from 1; 0 for 0 */

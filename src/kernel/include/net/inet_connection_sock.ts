@@ -3,6 +3,7 @@ import type { sk_buff } from '../linux/skbuff.ts'
 import type { timer_list } from '../linux/timer.ts'
 import type { ref } from '../linux/types.ts'
 import type { dst_entry } from './dst.ts'
+import type { flowi } from './flow.ts'
 import type { inet_bind_bucket, inet_bind2_bucket } from './inet_hashtables.ts'
 import { inet_sock } from './inet_sock.ts'
 import { type request_sock, request_sock_queue } from './request_sock.ts'
@@ -11,12 +12,20 @@ import type { tcp_congestion_ops } from './tcp.ts'
 
 /** include/net/inet_connection_sock.h struct inet_connection_sock_af_ops. Filled in an initcall. */
 export interface inet_connection_sock_af_ops {
-  queue_xmit: (sk: sock, skb: sk_buff, fl: unknown) => number
+  queue_xmit: (sk: sock, skb: sk_buff, fl: flowi) => number
   send_check: (sk: sock, skb: sk_buff) => void
   rebuild_header: (sk: sock) => number
   sk_rx_dst_set: (sk: sock, skb: sk_buff) => void
   conn_request: (sk: sock, skb: sk_buff) => number
-  syn_recv_sock: (sk: sock, skb: sk_buff, req: request_sock, dst: dst_entry | null, req_unhash: request_sock | null, own_req: ref<boolean>) => sock | null
+  syn_recv_sock: (
+    sk: sock,
+    skb: sk_buff,
+    req: request_sock,
+    dst: dst_entry | null,
+    req_unhash: request_sock | null,
+    own_req: ref<boolean>,
+    opt_child_init: ((newsk: sock, sk: sock) => void) | null,
+  ) => sock | null
   net_header_len: number
   setsockopt: (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: number) => number
   getsockopt: (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>) => number

@@ -1,6 +1,8 @@
+import type { ipv6_pinfo } from '../linux/ipv6.ts'
 import type { page_frag } from '../linux/mm_types.ts'
+import type { sk_buff } from '../linux/skbuff.ts'
 import type { dst_entry } from './dst.ts'
-import type { flowi4 } from './flow.ts'
+import { flowi4 } from './flow.ts'
 import type { ip_options } from './ip.ts'
 import { request_sock } from './request_sock.ts'
 import { sock } from './sock.ts'
@@ -26,6 +28,8 @@ export const INET_FLAGS_IS_ICSK = 16
 export const INET_FLAGS_NODEFRAG = 17
 export const INET_FLAGS_BIND_ADDRESS_NO_PORT = 18
 export const INET_FLAGS_DEFER_CONNECT = 19
+/** the first of those that only IPv6 uses: include/linux/ipv6.ts */
+export const INET_FLAGS_MC6_LOOP = 20
 
 /** struct inet_cork: what a corked datagram remembers between calls */
 export class inet_cork {
@@ -48,7 +52,7 @@ export class inet_cork {
 /** struct inet_cork_full */
 export class inet_cork_full {
   base: inet_cork = new inet_cork()
-  fl: flowi4 | null = null
+  readonly fl: flowi4 = new flowi4()
 }
 
 /** include/net/inet_sock.h struct inet_sock */
@@ -71,6 +75,8 @@ export class inet_sock extends sock {
   local_port_range = 0
   mc_list: unknown = null
   cork: inet_cork_full = new inet_cork_full()
+  /** of an IPv6 socket */
+  pinet6: ipv6_pinfo | null = null
 
   get inet_daddr(): number {
     return this.skc_daddr
@@ -111,6 +117,8 @@ export class inet_request_sock extends request_sock {
   smc_ok = 0
   ir_mark = 0
   ireq_opt: ip_options | null = null
+  /** the SYN, when an IPv6 listener wants to know its options */
+  pktopts: sk_buff | null = null
 
   get ir_loc_addr(): number {
     return this.skc_rcv_saddr
@@ -154,5 +162,9 @@ export const inet_clear_bit = (nr: number, sk: sock): void => {
   ;(sk as inet_sock).inet_flags &= ~(1 << nr)
 }
 export const inet_assign_bit = (nr: number, sk: sock, val: boolean): void => (val ? inet_set_bit(nr, sk) : inet_clear_bit(nr, sk))
+
+/** include/net/inet_sock.h: sources that are no address of this machine are allowed to some */
+export const inet_sk_flowi_flags = (sk: sock): number =>
+  inet_test_bit(INET_FLAGS_HDRINCL, sk) || inet_test_bit(INET_FLAGS_TRANSPARENT, sk) ? 1 : 0
 
 export type { page_frag }

@@ -1,4 +1,5 @@
 import type { sk_buff } from '../linux/skbuff.ts'
+import type { kmem_cache } from '../linux/slab.ts'
 import { spinlock_t } from '../linux/spinlock.ts'
 import type { timer_list } from '../linux/timer.ts'
 import { type sock, sock_common } from './sock.ts'
@@ -8,6 +9,9 @@ export interface request_sock_ops {
   family: number
   obj_size: number
   slab_name: string
+  slab: kmem_cache | null
+  /** makes an empty request of the protocol's own kind */
+  alloc: () => request_sock
   rtx_syn_ack: (sk: sock, req: request_sock) => number
   send_ack: (sk: sock, skb: sk_buff, req: request_sock) => void
   send_reset: (sk: sock | null, skb: sk_buff, reason: number) => void
@@ -57,6 +61,16 @@ export class request_sock extends sock_common {
   }
 }
 
+/** struct fastopen_queue: TCP Fast Open's share of a listener */
+export class fastopen_queue {
+  rskq_rst_head: request_sock | null = null
+  rskq_rst_tail: request_sock | null = null
+  readonly lock: spinlock_t = new spinlock_t()
+  qlen = 0
+  max_qlen = 0
+  ctx: unknown = null
+}
+
 /** struct request_sock_queue: what a listener keeps of connections that nobody accepted yet */
 export class request_sock_queue {
   readonly rskq_lock: spinlock_t = new spinlock_t()
@@ -66,5 +80,5 @@ export class request_sock_queue {
   young = 0
   rskq_accept_head: request_sock | null = null
   rskq_accept_tail: request_sock | null = null
-  fastopenq: { qlen: number; max_qlen: number; rskq_rst_head: request_sock | null } = { qlen: 0, max_qlen: 0, rskq_rst_head: null }
+  fastopenq: fastopen_queue = new fastopen_queue()
 }

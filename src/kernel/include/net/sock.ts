@@ -1,12 +1,15 @@
 import type { hrtimer } from '../linux/hrtimer.ts'
+import { in6_ntop, in6addr_any } from '../linux/in6.ts'
+import { list_head } from '../linux/list.ts'
 import type { page_frag } from '../linux/mm_types.ts'
-import type { net_device } from '../linux/netdevice.ts'
 import type { proto_ops, sockaddr, socket, socket_wq } from '../linux/net.ts'
+import type { net_device } from '../linux/netdevice.ts'
 import { type sk_buff, sk_buff_head } from '../linux/skbuff.ts'
 import type { msghdr } from '../linux/socket.ts'
 import { spinlock_t } from '../linux/spinlock.ts'
 import type { timer_list } from '../linux/timer.ts'
-import type { ref } from '../linux/types.ts'
+import { LARGE, type ref } from '../linux/types.ts'
+import { wait_queue_head } from '../linux/wait.ts'
 import type { dst_entry } from './dst.ts'
 import type { net } from './net_namespace.ts'
 import type { request_sock, request_sock_ops } from './request_sock.ts'
@@ -18,7 +21,7 @@ import type { request_sock, request_sock_ops } from './request_sock.ts'
 export class sock_common {
   skc_daddr = 0
   skc_rcv_saddr = 0
-  skc_hash = 0
+  skc_hash = LARGE
   skc_dport = 0
   skc_num = 0
   skc_family = 0
@@ -37,6 +40,10 @@ export class sock_common {
   skc_listener: sock | null = null
   /** on a hash chain: the chain, null when unhashed */
   skc_node: unknown = null
+  skc_nulls_next: sock_common | null = null
+  skc_nulls_prev: sock_common | null = null
+  /** on the owners' list of a bind bucket; empty when not bound */
+  readonly skc_bind_node: list_head<sock_common> = new list_head<sock_common>(this)
   skc_tx_queue_mapping = 0xffff
   skc_rx_queue_mapping = 0xffff
   skc_incoming_cpu = 0
@@ -46,105 +53,7 @@ export class sock_common {
   skc_rxhash = 0
   skc_window_clamp = 0
   skc_tw_snd_nxt = 0
-}
-
-/** struct socket_lock_t */
-export class socket_lock_t {
-  readonly slock: spinlock_t = new spinlock_t()
-  owned = 0
-}
-
-/** include/net/sock.h struct sock. Macros such as sk_state that name a field of sock_common are accessors here. */
-export class sock extends sock_common {
-  sk_drops = 0
-  sk_peek_off = -1
-  readonly sk_error_queue: sk_buff_head = new sk_buff_head()
-  readonly sk_receive_queue: sk_buff_head = new sk_buff_head()
-  sk_backlog: { rmem_alloc: number; len: number; head: sk_buff | null; tail: sk_buff | null } = { rmem_alloc: 0, len: 0, head: null, tail: null }
-  sk_rx_dst: dst_entry | null = null
-  sk_rx_dst_ifindex = 0
-  sk_rx_dst_cookie = 0
-  sk_ll_usec = 0
-  sk_napi_id = 0
-  sk_userlocks = 0
-  sk_rcvbuf = 0
-  sk_filter: unknown = null
-  sk_wq: socket_wq | null = null
-  sk_data_ready!: (sk: sock) => void
-  sk_rcvtimeo = 0
-  sk_rcvlowat = 0
-  sk_err = 0
-  sk_socket: socket | null = null
-  sk_memcg: unknown = null
-  sk_policy: [unknown, unknown] = [null, null]
-  readonly sk_lock: socket_lock_t = new socket_lock_t()
-  sk_reserved_mem = 0
-  sk_forward_alloc = 0
-  sk_tsflags = 0
-  sk_write_pending = 0
-  sk_omem_alloc = 0
-  sk_sndbuf = 0
-  sk_wmem_queued = 0
-  /** one is the socket's own: sk_alloc sets it to 1 */
-  sk_wmem_alloc = 0
-  sk_tsq_flags = 0
-  readonly sk_write_queue: sk_buff_head = new sk_buff_head()
-  sk_dst_pending_confirm = 0
-  sk_pacing_status = 0
-  sk_frag!: page_frag
-  sk_timer!: timer_list
-  sk_pacing_rate = 0
-  sk_zckey = 0
-  sk_tskey = 0
-  sk_max_pacing_rate = 0
-  sk_sndtimeo = 0
-  sk_priority = 0
-  sk_mark = 0
-  sk_dst_cache: dst_entry | null = null
-  sk_route_caps = 0n
-  sk_validate_xmit_skb: ((sk: sock, dev: net_device, skb: sk_buff) => sk_buff | null) | null = null
-  sk_gso_type = 0
-  sk_gso_max_segs = 0
-  sk_gso_max_size = 0
-  sk_allocation = 0
-  sk_txhash = 0
-  sk_pacing_shift = 0
-  sk_use_task_frag = false
-  sk_gso_disabled = 0
-  sk_kern_sock = 0
-  sk_no_check_tx = 0
-  sk_no_check_rx = 0
-  sk_shutdown = 0
-  sk_type = 0
-  sk_protocol = 0
-  sk_lingertime = 0
-  sk_prot_creator!: proto
-  readonly sk_callback_lock: spinlock_t = new spinlock_t()
-  sk_err_soft = 0
-  sk_ack_backlog = 0
-  sk_max_ack_backlog = 0
-  sk_uid = 0
-  readonly sk_peer_lock: spinlock_t = new spinlock_t()
-  sk_bind_phc = 0
-  sk_peer_pid: unknown = null
-  sk_peer_cred: unknown = null
-  sk_stamp = 0
-  sk_disconnects = 0
-  sk_txrehash = 0
-  sk_clockid = 0
-  sk_user_data: unknown = null
-  sk_security: unknown = null
-  sk_cgrp_data: unknown = null
-  sk_state_change!: (sk: sock) => void
-  sk_write_space!: (sk: sock) => void
-  sk_error_report!: (sk: sock) => void
-  sk_backlog_rcv!: (sk: sock, skb: sk_buff) => number
-  sk_destruct: ((sk: sock) => void) | null = null
-  sk_reuseport_cb: unknown = null
-
-  /** its address as a pointer would print */
-  kaddr = 0
-  /** number of the socket, by first allocation */
+  /** number of the socket, by first allocation; 0 for what is no full socket */
   id = 0
 
   get sk_state(): number {
@@ -237,16 +146,134 @@ export class sock extends sock_common {
   set sk_net_refcnt(v: number) {
     this.skc_net_refcnt = v
   }
+
+  /** who it is, for traces: protocol, number, addresses */
+  describe(): string {
+    const name = `${this.skc_prot.name.toLowerCase()}#${this.id}`
+    if (this.skc_family === 10 && this.skc_num !== 0) {
+      const own = `${name} [${in6_ntop(this.skc_v6_rcv_saddr ?? in6addr_any)}]:${this.skc_num}`
+      return this.skc_dport === 0 ? own : `${own} > [${in6_ntop(this.skc_v6_daddr ?? in6addr_any)}]:${this.skc_dport}`
+    }
+    if (this.skc_family !== 2 || this.skc_num === 0) return name
+    const local = `${dotted(this.skc_rcv_saddr)}:${this.skc_num}`
+    return this.skc_dport === 0 ? `${name} ${local}` : `${name} ${local} > ${dotted(this.skc_daddr)}:${this.skc_dport}`
+  }
+}
+
+/** 127.0.0.1 for 0x7f000001 */
+const dotted = (a: number): string => `${a >>> 24}.${(a >>> 16) & 255}.${(a >>> 8) & 255}.${a & 255}`
+
+/** struct socket_lock_t */
+export class socket_lock_t {
+  readonly slock: spinlock_t = new spinlock_t()
+  owned = 0
+  /** who waits for the lock */
+  readonly wq: wait_queue_head = new wait_queue_head()
+}
+
+/** include/net/sock.h struct sock. Macros such as sk_state that name a field of sock_common are accessors of sock_common. */
+export class sock extends sock_common {
+  sk_drops = 0
+  sk_peek_off = -1
+  readonly sk_error_queue: sk_buff_head = new sk_buff_head()
+  readonly sk_receive_queue: sk_buff_head = new sk_buff_head()
+  sk_backlog: { rmem_alloc: number; len: number; head: sk_buff | null; tail: sk_buff | null } = {
+    rmem_alloc: 0,
+    len: 0,
+    head: null,
+    tail: null,
+  }
+  sk_rx_dst: dst_entry | null = null
+  sk_rx_dst_ifindex = 0
+  sk_rx_dst_cookie = 0
+  sk_ll_usec = 0
+  sk_napi_id = 0
+  sk_userlocks = 0
+  sk_rcvbuf = 0
+  sk_filter: unknown = null
+  sk_wq: socket_wq | null = null
+  sk_data_ready!: (sk: sock) => void
+  sk_rcvtimeo = LARGE
+  sk_rcvlowat = 0
+  sk_err = 0
+  sk_socket: socket | null = null
+  sk_memcg: unknown = null
+  sk_policy: [unknown, unknown] = [null, null]
+  readonly sk_lock: socket_lock_t = new socket_lock_t()
+  sk_reserved_mem = 0
+  sk_forward_alloc = 0
+  sk_tsflags = 0
+  sk_write_pending = 0
+  sk_omem_alloc = 0
+  sk_sndbuf = 0
+  sk_wmem_queued = 0
+  /** one is the socket's own: sk_alloc sets it to 1 */
+  sk_wmem_alloc = 0
+  sk_tsq_flags = 0
+  readonly sk_write_queue: sk_buff_head = new sk_buff_head()
+  sk_dst_pending_confirm = 0
+  sk_pacing_status = 0
+  sk_frag!: page_frag
+  sk_timer!: timer_list
+  sk_pacing_rate = LARGE
+  sk_zckey = 0
+  sk_tskey = 0
+  sk_max_pacing_rate = LARGE
+  sk_sndtimeo = LARGE
+  sk_priority = 0
+  sk_mark = 0
+  sk_dst_cache: dst_entry | null = null
+  sk_route_caps = 0n
+  sk_validate_xmit_skb: ((sk: sock, dev: net_device, skb: sk_buff) => sk_buff | null) | null = null
+  sk_gso_type = 0
+  sk_gso_max_segs = 0
+  sk_gso_max_size = 0
+  sk_allocation = 0
+  sk_txhash = 0
+  sk_pacing_shift = 0
+  sk_use_task_frag = false
+  sk_gso_disabled = 0
+  sk_kern_sock = 0
+  sk_no_check_tx = 0
+  sk_no_check_rx = 0
+  sk_shutdown = 0
+  sk_type = 0
+  sk_protocol = 0
+  sk_lingertime = 0
+  sk_prot_creator!: proto
+  readonly sk_callback_lock: spinlock_t = new spinlock_t()
+  sk_err_soft = 0
+  sk_ack_backlog = 0
+  sk_max_ack_backlog = 0
+  sk_uid = 0
+  readonly sk_peer_lock: spinlock_t = new spinlock_t()
+  sk_bind_phc = 0
+  sk_peer_pid: unknown = null
+  sk_peer_cred: unknown = null
+  sk_stamp = 0
+  sk_disconnects = 0
+  sk_txrehash = 0
+  sk_clockid = 0
+  /** SOF_TXTIME_* */
+  sk_txtime_flags = 0
+  sk_user_data: unknown = null
+  sk_security: unknown = null
+  sk_cgrp_data: unknown = null
+  sk_state_change!: (sk: sock) => void
+  sk_write_space!: (sk: sock) => void
+  sk_error_report!: (sk: sock) => void
+  sk_backlog_rcv!: (sk: sock, skb: sk_buff) => number
+  sk_destruct: ((sk: sock) => void) | null = null
+  sk_reuseport_cb: unknown = null
+
+  /** its address as a pointer would print */
+  kaddr = LARGE
+
   get sk_rmem_alloc(): number {
     return this.sk_backlog.rmem_alloc
   }
   set sk_rmem_alloc(v: number) {
     this.sk_backlog.rmem_alloc = v
-  }
-
-  /** who it is, for traces: protocol, number, addresses */
-  describe(): string {
-    return `${this.skc_prot.name.toLowerCase()}#${this.id}`
   }
 }
 
@@ -313,6 +340,13 @@ export interface proto_accept_arg {
   err: number
   is_empty: boolean
   kern: boolean
+}
+
+/** struct sockcm_cookie: what a send's control messages say of this datagram. transmit_time in nanoseconds. */
+export class sockcm_cookie {
+  transmit_time = 0
+  mark = 0
+  tsflags = 0
 }
 
 export type { hrtimer, proto_ops, request_sock }

@@ -1,0 +1,44 @@
+import { InternalError, kfunc } from '../../../trace/kfunc.ts'
+import { spinlock_t } from '../../include/linux/spinlock.ts'
+
+/** struct mutex, and either side of a struct rw_semaphore: nobody sleeps while holding one, so it is never contended */
+export class mutex {
+  owned = 0
+  readonly wait_lock: spinlock_t = new spinlock_t()
+}
+export class rw_semaphore {
+  readers = 0
+  writer = 0
+}
+
+export const __mutex_init = kfunc('__mutex_init', (lock: mutex, _name: string, _key: unknown): void => {
+  lock.owned = 0
+})
+export const mutex_init = (lock: mutex): void => __mutex_init(lock, '', null)
+
+export const mutex_lock = kfunc('mutex_lock', (lock: mutex): void => {
+  if (lock.owned) throw new InternalError('deadlock: a mutex was taken twice')
+  lock.owned = 1
+})
+export const mutex_lock_nested = (lock: mutex, _subclass: number): void => mutex_lock(lock)
+export const mutex_lock_interruptible = (lock: mutex): number => {
+  mutex_lock(lock)
+  return 0
+}
+export const mutex_trylock = (lock: mutex): number => {
+  if (lock.owned) return 0
+  lock.owned = 1
+  return 1
+}
+export const mutex_unlock = kfunc('mutex_unlock', (lock: mutex): void => {
+  lock.owned = 0
+})
+export const mutex_is_locked = (lock: mutex): boolean => lock.owned !== 0
+
+export const down_read_trylock = kfunc('down_read_trylock', (sem: rw_semaphore): number => {
+  sem.readers++
+  return 1
+})
+export const up_read = kfunc('up_read', (sem: rw_semaphore): void => {
+  sem.readers--
+})
