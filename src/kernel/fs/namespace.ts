@@ -1,0 +1,24 @@
+import { kfunc } from '../../trace/kfunc.ts'
+import type { vfsmount } from '../include/linux/fs.ts'
+import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu.ts'
+
+export const MNT_RELATIME = 0x20
+
+export const mntget = kfunc('mntget', (mnt: vfsmount): vfsmount => {
+  mnt.mnt_count++
+  return mnt
+})
+
+/** the mounts of the simulation are never unmounted: a reference is only counted */
+const mntput_no_expire = kfunc('mntput_no_expire', (mnt: vfsmount): void => {
+  rcu_read_lock()
+  mnt.mnt_count--
+  rcu_read_unlock()
+})
+
+export const mntput = kfunc('mntput', (mnt: vfsmount | null): void => {
+  if (mnt !== null) mntput_no_expire(mnt)
+})
+
+export const mnt_get_write_access = kfunc('mnt_get_write_access', (m: vfsmount): number => 0)
+export const mnt_put_write_access = kfunc('mnt_put_write_access', (m: vfsmount): void => {})
