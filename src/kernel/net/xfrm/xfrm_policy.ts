@@ -1,0 +1,69 @@
+import { kfunc } from '../../../trace/kfunc.ts'
+import type { sk_buff } from '../../include/linux/skbuff.ts'
+import { IS_ERR } from '../../include/linux/types.ts'
+import type { dst_entry } from '../../include/net/dst.ts'
+import type { net } from '../../include/net/net_namespace.ts'
+import type { sock } from '../../include/net/sock.ts'
+import { dst_release } from '../core/dst.ts'
+
+// There are no IPsec policies: the questions are asked, and everything may pass as it is.
+
+export const XFRM_POLICY_IN = 0
+export const XFRM_POLICY_OUT = 1
+export const XFRM_POLICY_FWD = 2
+const XFRM_LOOKUP_QUEUE = 2
+const XFRM_LOOKUP_KEEP_DST_REF = 4
+
+export const xfrm_init = (): void => {}
+export const xfrm4_init = (): void => {}
+
+export const xfrm_lookup_with_ifid = kfunc(
+  'xfrm_lookup_with_ifid',
+  (_n: net, dst_orig: dst_entry, _fl: unknown, _sk: sock | null, _flags: number, _if_id: number): dst_entry | number => dst_orig,
+)
+export const xfrm_lookup = kfunc(
+  'xfrm_lookup',
+  (n: net, dst_orig: dst_entry, fl: unknown, sk: sock | null, flags: number): dst_entry | number =>
+    xfrm_lookup_with_ifid(n, dst_orig, fl, sk, flags, 0),
+)
+export const xfrm_lookup_route = kfunc(
+  'xfrm_lookup_route',
+  (n: net, dst_orig: dst_entry, fl: unknown, sk: sock | null, flags: number): dst_entry | number => {
+    // Linux calls xfrm_lookup(), which the compiler inlined; the build's table of inlined calls leaves net/xfrm out
+    const dst = xfrm_lookup_with_ifid(n, dst_orig, fl, sk, flags | XFRM_LOOKUP_QUEUE | XFRM_LOOKUP_KEEP_DST_REF, 0)
+    if (IS_ERR(dst)) dst_release(dst_orig)
+    return dst
+  },
+)
+
+const __xfrm_check_nopolicy = kfunc(
+  '__xfrm_check_nopolicy',
+  (n: net, _skb: sk_buff, dir: number): boolean => n.xfrm.policy_count[dir] === 0,
+)
+const __xfrm_policy_check2 = kfunc(
+  '__xfrm_policy_check2',
+  (_sk: sock | null, dir: number, skb: sk_buff, _family: number, _reverse: number): boolean =>
+    skb.dev === null || __xfrm_check_nopolicy(skb.dev.nd_net, skb, dir),
+)
+export const xfrm_policy_check = kfunc(
+  'xfrm_policy_check',
+  (sk: sock | null, dir: number, skb: sk_buff, family: number): boolean => __xfrm_policy_check2(sk, dir, skb, family, 0),
+)
+export const xfrm4_policy_check = kfunc('xfrm4_policy_check', (sk: sock | null, dir: number, skb: sk_buff): boolean =>
+  xfrm_policy_check(sk, dir, skb, 2),
+)
+export const xfrm6_policy_check = kfunc('xfrm6_policy_check', (sk: sock | null, dir: number, skb: sk_buff): boolean =>
+  xfrm_policy_check(sk, dir, skb, 10),
+)
+export const xfrm4_policy_check_reverse = kfunc(
+  'xfrm4_policy_check_reverse',
+  (sk: sock | null, dir: number, skb: sk_buff): boolean => __xfrm_policy_check2(sk, dir, skb, 2, 1),
+)
+export const xfrm4_route_forward = kfunc('xfrm4_route_forward', (_skb: sk_buff): boolean => true)
+export const xfrm_sk_clone_policy = kfunc('xfrm_sk_clone_policy', (sk: sock, _osk: sock): number => {
+  sk.sk_policy = [null, null]
+  return 0
+})
+export const xfrm_sk_free_policy = kfunc('xfrm_sk_free_policy', (_sk: sock): void => {})
+export const secpath_exists = (_skb: sk_buff): boolean => false
+export const secpath_reset = (_skb: sk_buff): void => {}
