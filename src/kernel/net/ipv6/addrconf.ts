@@ -1,0 +1,491 @@
+import { kfunc } from '../../../trace/kfunc.ts'
+import {
+  ARPHRD_ETHER,
+  ARPHRD_LOOPBACK,
+  IFF_LOOPBACK,
+  IFF_NO_ADDRCONF,
+  IFF_NOARP,
+  IFF_SLAVE,
+  IFF_UP,
+  NETDEV_CHANGE,
+  NETDEV_CHANGEMTU,
+  NETDEV_DOWN,
+  NETDEV_REGISTER,
+  NETDEV_UNREGISTER,
+  NETDEV_UP,
+  RTN_MULTICAST,
+  RTN_UNICAST,
+  RTNH_F_DEAD,
+  RTNH_F_LINKDOWN,
+} from '../../include/generated/enums.ts'
+import { EACCES, EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS } from '../../include/linux/errno.ts'
+import {
+  addrconf_addr_solict_mult,
+  IPV6_ADDR_ANY,
+  IPV6_ADDR_MULTICAST,
+  IPV6_ADDR_SCOPE_LINKLOCAL,
+  IPV6_ADDR_SCOPE_MASK,
+  IPV6_MIN_MTU,
+  in6,
+  type in6_addr,
+  in6addr_interfacelocal_allnodes,
+  in6addr_linklocal_allnodes,
+  in6addr_loopback,
+  ipv6_addr_any,
+  ipv6_addr_diff,
+  ipv6_addr_equal,
+  ipv6_addr_is_multicast,
+  ipv6_addr_loopback,
+  ipv6_addr_prefix,
+  ipv6_addr_v4mapped,
+  ipv6_prefix_equal,
+} from '../../include/linux/in6.ts'
+import type { net_device } from '../../include/linux/netdevice.ts'
+import {
+  IFA_F_DADFAILED,
+  IFA_F_DEPRECATED,
+  IFA_F_NOPREFIXROUTE,
+  IFA_F_PERMANENT,
+  RTPROT_KERNEL,
+} from '../../include/linux/rtnetlink.ts'
+import { IS_ERR } from '../../include/linux/types.ts'
+import { __in6_dev_get } from '../../include/net/addrconf.ts'
+import {
+  IF_READY,
+  IFA_F_OPTIMISTIC,
+  IFA_F_TENTATIVE,
+  IFA_HOST,
+  IFA_LINK,
+  inet6_dev,
+  inet6_ifaddr,
+  ipv6_devconf,
+} from '../../include/net/if_inet6.ts'
+import { fib6_config, RT6_TABLE_LOCAL, RT6_TABLE_MAIN, RTF_UP } from '../../include/net/ip6_fib.ts'
+import type { net } from '../../include/net/net_namespace.ts'
+import { net_ipv6 } from '../../include/net/netns_ipv6.ts'
+import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
+import { jiffies } from '../../kernel/time/timer.ts'
+import { netdev_notifier_info_to_dev, netif_carrier_ok, type notifier_block, register_netdevice_notifier } from '../core/dev.ts'
+import { neigh_ifdown, neigh_parms_alloc } from '../core/neighbour.ts'
+import { init_net } from '../core/net_namespace.ts'
+import { __ipv6_addr_src_scope, __ipv6_addr_type } from './addrconf_core.ts'
+import { ipv6_dev_mc_dec, ipv6_dev_mc_inc } from './mcast.ts'
+import { nd_tbl } from './ndisc.ts'
+import {
+  addrconf_f6i_alloc,
+  ip6_del_rt,
+  ip6_ins_rt,
+  ip6_route_add,
+  ip6_route_change,
+  rt6_disable_ip,
+  rt6_mtu_change,
+  rt6_sync_up,
+} from './route.ts'
+
+const _INFINITY = 0xffffffff
+const IP6_RT_PRIO_ADDRCONF = 256
+
+export const in6_dev_get = kfunc('in6_dev_get', (dev: net_device): inet6_dev | null => {
+  rcu_read_lock()
+  const idev = __in6_dev_get(dev)
+  if (idev !== null) idev.refcnt++
+  rcu_read_unlock()
+  return idev
+})
+export const in6_dev_put = kfunc('in6_dev_put', (idev: inet6_dev): void => {
+  idev.refcnt--
+})
+export const in6_ifa_put = kfunc('in6_ifa_put', (ifp: inet6_ifaddr): void => {
+  ifp.refcnt--
+})
+
+const __ipv6_chk_addr_and_flags = kfunc(
+  '__ipv6_chk_addr_and_flags',
+  (
+    n: net,
+    addr: in6_addr,
+    in_dev: net_device | null,
+    skip_dev_check: boolean,
+    strict: number,
+    banned_flags: number,
+  ): net_device | null => {
+    rcu_read_lock()
+    let found: net_device | null = null
+    const dev = skip_dev_check ? null : in_dev
+    for (const ifp of net_ipv6(n).inet6_addr_lst) {
+      const ndev = ifp.idev.dev
+      const ifp_flags = ifp.flags & IFA_F_TENTATIVE && ifp.flags & IFA_F_OPTIMISTIC ? ifp.flags & ~IFA_F_TENTATIVE : ifp.flags
+      if (
+        ipv6_addr_equal(ifp.addr, addr) &&
+        !(ifp_flags & banned_flags) &&
+        (dev === null || ndev === dev || !(ifp.scope & (IFA_LINK | IFA_HOST) || strict))
+      ) {
+        found = ndev
+        break
+      }
+    }
+    rcu_read_unlock()
+    return found
+  },
+)
+
+export const ipv6_chk_addr_and_flags = kfunc(
+  'ipv6_chk_addr_and_flags',
+  (n: net, addr: in6_addr, dev: net_device | null, skip_dev_check: boolean, strict: number, banned_flags: number): number =>
+    __ipv6_chk_addr_and_flags(n, addr, dev, skip_dev_check, strict, banned_flags) !== null ? 1 : 0,
+)
+
+/** whether an address is of this host, and of that device unless it is good for all */
+export const ipv6_chk_addr = kfunc(
+  'ipv6_chk_addr',
+  (n: net, addr: in6_addr, dev: net_device | null, strict: number | boolean): number =>
+    ipv6_chk_addr_and_flags(n, addr, dev, dev === null, strict ? 1 : 0, IFA_F_TENTATIVE),
+)
+
+export const ipv6_get_ifaddr = kfunc(
+  'ipv6_get_ifaddr',
+  (n: net, addr: in6_addr, dev: net_device | null, strict: number): inet6_ifaddr | null => {
+    rcu_read_lock()
+    let result: inet6_ifaddr | null = null
+    for (const ifp of net_ipv6(n).inet6_addr_lst)
+      if (
+        ipv6_addr_equal(ifp.addr, addr) &&
+        (dev === null || ifp.idev.dev === dev || !(ifp.scope & (IFA_LINK | IFA_HOST) || strict))
+      ) {
+        ifp.refcnt++
+        result = ifp
+        break
+      }
+    rcu_read_unlock()
+    return result
+  },
+)
+
+export const __ipv6_get_lladdr = kfunc('__ipv6_get_lladdr', (idev: inet6_dev, addr: in6_addr, banned_flags: number): number => {
+  for (const ifp of idev.addr_list)
+    if (ifp.scope === IFA_LINK && !(ifp.flags & banned_flags)) {
+      addr.set(ifp.addr)
+      return 0
+    }
+  return -EADDRNOTAVAIL
+})
+
+export const ipv6_get_lladdr = kfunc('ipv6_get_lladdr', (dev: net_device, addr: in6_addr, banned_flags: number): number => {
+  rcu_read_lock()
+  const idev = __in6_dev_get(dev)
+  const err = idev === null ? -EADDRNOTAVAIL : __ipv6_get_lladdr(idev, addr, banned_flags)
+  rcu_read_unlock()
+  return err
+})
+
+/** labels of RFC 6724; addresses of one kind go together */
+function label_of(a: in6_addr): number {
+  if (ipv6_addr_loopback(a)) return 0
+  if (ipv6_addr_v4mapped(a)) return 4
+  if (ipv6_prefix_equal(a, in6(0xfc), 7)) return 5
+  if (ipv6_prefix_equal(a, in6(0x20, 0x02), 16)) return 2
+  if (ipv6_prefix_equal(a, in6(0x20, 0x01), 32)) return 6
+  if (ipv6_prefix_equal(a, in6(), 96)) return 3
+  return 1
+}
+
+/** the rules of RFC 6724 for one candidate: what is compared, in order */
+function score(ifa: inet6_ifaddr, dst: { addr: in6_addr; scope: number; ifindex: number; label: number }): number[] {
+  const scope = __ipv6_addr_src_scope(__ipv6_addr_type(ifa.addr))
+  return [
+    ipv6_addr_equal(ifa.addr, dst.addr) ? 1 : 0,
+    scope >= dst.scope ? -scope : Math.min(scope - 128, -65),
+    ifa.flags & (IFA_F_DEPRECATED | IFA_F_OPTIMISTIC) ? 0 : 1,
+    dst.ifindex === 0 || dst.ifindex === ifa.idev.dev.ifindex ? 1 : 0,
+    label_of(ifa.addr) === dst.label ? 1 : 0,
+    Math.min(ipv6_addr_diff(ifa.addr, dst.addr), ifa.prefix_len),
+  ]
+}
+
+const __ipv6_dev_get_saddr = kfunc(
+  '__ipv6_dev_get_saddr',
+  (
+    _n: net,
+    dst: { addr: in6_addr; scope: number; ifindex: number; label: number },
+    idev: inet6_dev,
+    best: { ifa: inet6_ifaddr | null; score: number[] },
+  ): void => {
+    for (const ifa of idev.addr_list) {
+      if (ifa.flags & IFA_F_TENTATIVE && !(ifa.flags & IFA_F_OPTIMISTIC)) continue
+      if (ipv6_addr_any(ifa.addr) || ipv6_addr_is_multicast(ifa.addr)) continue
+      const s = score(ifa, dst)
+      const at = s.findIndex((v, i) => v !== best.score[i])
+      if (best.ifa === null || (at >= 0 && (s[at] as number) > (best.score[at] as number))) {
+        best.ifa = ifa
+        best.score = s
+      }
+    }
+  },
+)
+
+/** the address to send from; 0 or -EADDRNOTAVAIL */
+export const ipv6_dev_get_saddr = kfunc(
+  'ipv6_dev_get_saddr',
+  (n: net, dst_dev: net_device | null, daddr: in6_addr, _prefs: number, saddr: in6_addr): number => {
+    const dst_type = __ipv6_addr_type(daddr)
+    const dst = {
+      addr: daddr,
+      scope: __ipv6_addr_src_scope(dst_type),
+      ifindex: dst_dev?.ifindex ?? 0,
+      label: label_of(daddr),
+    }
+    const best: { ifa: inet6_ifaddr | null; score: number[] } = { ifa: null, score: [] }
+    rcu_read_lock()
+    const idev = dst_dev === null ? null : __in6_dev_get(dst_dev)
+    // within the link, or for groups of it, only the link's own addresses will do
+    if (
+      dst_dev !== null &&
+      (dst_type & IPV6_ADDR_MULTICAST || dst.scope <= IPV6_ADDR_SCOPE_LINKLOCAL || idev?.cnf.use_oif_addrs_only)
+    ) {
+      if (idev !== null) __ipv6_dev_get_saddr(n, dst, idev, best)
+    } else
+      for (const dev of n.dev_base_head) {
+        const other = __in6_dev_get(dev)
+        if (other !== null) __ipv6_dev_get_saddr(n, dst, other, best)
+      }
+    rcu_read_unlock()
+    if (best.ifa === null) return -EADDRNOTAVAIL
+    saddr.set(best.ifa.addr)
+    return 0
+  },
+)
+
+const ipv6_add_dev = kfunc('ipv6_add_dev', (dev: net_device): inet6_dev | number => {
+  if (dev.mtu < IPV6_MIN_MTU && dev !== dev.nd_net.loopback_dev) return -EINVAL
+  const ndev = new inet6_dev(dev)
+  ndev.cnf = Object.assign(new ipv6_devconf(), net_ipv6(dev.nd_net).devconf_dflt)
+  ndev.cnf.mtu6 = dev.mtu
+  const parms = neigh_parms_alloc(dev, nd_tbl)
+  if (parms === null) return -ENOBUFS
+  ndev.nd_parms = parms
+  ndev.tstamp = jiffies()
+  dev.ip6_ptr = ndev
+  for (const group of [in6addr_interfacelocal_allnodes, in6addr_linklocal_allnodes]) ipv6_dev_mc_inc(dev, group)
+  return ndev
+})
+
+const ipv6_find_idev = kfunc('ipv6_find_idev', (dev: net_device): inet6_dev | number => {
+  const old = __in6_dev_get(dev)
+  if (old !== null) return old
+  return ipv6_add_dev(dev)
+})
+
+const addrconf_join_solict = kfunc('addrconf_join_solict', (dev: net_device, addr: in6_addr): void => {
+  if (dev.flags & (IFF_LOOPBACK | IFF_NOARP)) return
+  const maddr = new Uint8Array(16)
+  addrconf_addr_solict_mult(addr, maddr)
+  ipv6_dev_mc_inc(dev, maddr)
+})
+
+const addrconf_leave_solict = kfunc('addrconf_leave_solict', (idev: inet6_dev, addr: in6_addr): void => {
+  if (idev.dev.flags & (IFF_LOOPBACK | IFF_NOARP)) return
+  const maddr = new Uint8Array(16)
+  addrconf_addr_solict_mult(addr, maddr)
+  ipv6_dev_mc_dec(idev.dev, maddr)
+})
+
+const ipv6_add_addr = kfunc(
+  'ipv6_add_addr',
+  (idev: inet6_dev, addr: in6_addr, plen: number, flags: number): inet6_ifaddr | number => {
+    const n = idev.dev.nd_net
+    const type = __ipv6_addr_type(addr)
+    if (type === IPV6_ADDR_ANY || type & IPV6_ADDR_MULTICAST) return -EADDRNOTAVAIL
+    if (idev.cnf.disable_ipv6) return -EACCES
+    const v6 = net_ipv6(n)
+    if (v6.inet6_addr_lst.some((i) => i.idev === idev && ipv6_addr_equal(i.addr, addr))) return -EEXIST
+    const f6i = addrconf_f6i_alloc(n, idev, addr, false)
+    if (IS_ERR(f6i)) return f6i
+    const ifa = new inet6_ifaddr(addr, idev)
+    ifa.prefix_len = plen
+    ifa.scope = type & IPV6_ADDR_SCOPE_MASK
+    ifa.flags = flags
+    ifa.rt = f6i
+    ifa.cstamp = ifa.tstamp = jiffies()
+    v6.inet6_addr_lst.unshift(ifa)
+    const scope = __ipv6_addr_src_scope(type)
+    const at = idev.addr_list.findIndex((i) => __ipv6_addr_src_scope(__ipv6_addr_type(i.addr)) <= scope)
+    idev.addr_list.splice(at < 0 ? idev.addr_list.length : at, 0, ifa)
+    return ifa
+  },
+)
+
+const addrconf_prefix_route = kfunc(
+  'addrconf_prefix_route',
+  (pfx: in6_addr, plen: number, metric: number, dev: net_device): void => {
+    const cfg = new fib6_config()
+    cfg.fc_table = RT6_TABLE_MAIN
+    cfg.fc_metric = metric || IP6_RT_PRIO_ADDRCONF
+    cfg.fc_ifindex = dev.ifindex
+    cfg.fc_dst = new Uint8Array(16)
+    ipv6_addr_prefix(cfg.fc_dst, pfx, plen)
+    cfg.fc_dst_len = plen
+    cfg.fc_flags = RTF_UP
+    cfg.fc_nl_net = dev.nd_net
+    cfg.fc_protocol = RTPROT_KERNEL
+    cfg.fc_type = RTN_UNICAST
+    ip6_route_add(cfg)
+  },
+)
+
+/** the address may be used: its route goes in. Nobody else is asked first whether he has it (accept_dad is 0). */
+const ipv6_ifa_notify_new = (ifp: inet6_ifaddr): void => {
+  const { dev } = ifp.idev
+  if (ifp.rt !== null && ifp.rt.fib6_node === null) ip6_ins_rt(dev.nd_net, ifp.rt)
+}
+
+/** as addrconf_dad_begin() and addrconf_dad_completed() when duplicates are not looked for */
+function addrconf_dad_done(ifp: inet6_ifaddr): void {
+  addrconf_join_solict(ifp.idev.dev, ifp.addr)
+  ifp.flags &= ~(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC | IFA_F_DADFAILED)
+  ipv6_ifa_notify_new(ifp)
+}
+
+/** `ip -6 addr add`; 0 or a negative errno */
+export const inet6_addr_add = kfunc(
+  'inet6_addr_add',
+  (_n: net, dev: net_device, addr: in6_addr, plen: number, flags: number): number => {
+    if (plen > 128) return -EINVAL
+    const idev = ipv6_find_idev(dev)
+    if (IS_ERR(idev)) return idev
+    if (idev.cnf.disable_ipv6) return -EACCES
+    const ifp = ipv6_add_addr(idev, addr, plen, flags | IFA_F_PERMANENT)
+    if (IS_ERR(ifp)) return ifp
+    if (!(flags & IFA_F_NOPREFIXROUTE) && dev.flags & IFF_UP) addrconf_prefix_route(addr, plen, 0, dev)
+    if (dev.flags & IFF_UP) addrconf_dad_done(ifp)
+    return 0
+  },
+)
+
+const ipv6_del_addr = kfunc('ipv6_del_addr', (ifp: inet6_ifaddr): void => {
+  const { idev } = ifp
+  const { dev } = idev
+  const v6 = net_ipv6(dev.nd_net)
+  v6.inet6_addr_lst = v6.inet6_addr_lst.filter((i) => i !== ifp)
+  const at = idev.addr_list.indexOf(ifp)
+  if (at >= 0) idev.addr_list.splice(at, 1)
+  addrconf_leave_solict(idev, ifp.addr)
+  if (ifp.rt?.fib6_node) ip6_del_rt(dev.nd_net, ifp.rt, false)
+})
+
+/** `ip -6 addr del` */
+export const inet6_addr_del = kfunc('inet6_addr_del', (n: net, dev: net_device, addr: in6_addr, plen: number): number => {
+  const ifp = __in6_dev_get(dev)?.addr_list.find((i) => i.prefix_len === plen && ipv6_addr_equal(i.addr, addr))
+  if (ifp === undefined) return -EADDRNOTAVAIL
+  const { idev } = ifp
+  ipv6_del_addr(ifp)
+  if (!idev.addr_list.some((i) => i.prefix_len === plen && ipv6_prefix_equal(i.addr, addr, plen))) {
+    const cfg = new fib6_config()
+    cfg.fc_dst = addr.slice()
+    cfg.fc_dst_len = plen
+    cfg.fc_ifindex = dev.ifindex
+    ip6_route_change(n, false, cfg)
+  }
+  return 0
+})
+
+const add_addr = kfunc('add_addr', (idev: inet6_dev, addr: in6_addr, plen: number): void => {
+  const ifp = ipv6_add_addr(idev, addr, plen, IFA_F_PERMANENT)
+  if (!IS_ERR(ifp)) ipv6_ifa_notify_new(ifp)
+})
+
+const init_loopback = kfunc('init_loopback', (dev: net_device): void => {
+  const idev = ipv6_find_idev(dev)
+  if (!IS_ERR(idev)) add_addr(idev, in6addr_loopback, 128)
+})
+
+/** groups are reached through every device */
+const addrconf_add_mroute = kfunc('addrconf_add_mroute', (dev: net_device): void => {
+  const cfg = new fib6_config()
+  cfg.fc_table = RT6_TABLE_LOCAL
+  cfg.fc_metric = IP6_RT_PRIO_ADDRCONF
+  cfg.fc_ifindex = dev.ifindex
+  cfg.fc_dst_len = 8
+  cfg.fc_dst = in6(0xff)
+  cfg.fc_flags = RTF_UP
+  cfg.fc_type = RTN_MULTICAST
+  cfg.fc_nl_net = dev.nd_net
+  cfg.fc_protocol = RTPROT_KERNEL
+  ip6_route_add(cfg)
+})
+
+/** fe80::/64 with the link address in it */
+const addrconf_addr_gen = kfunc('addrconf_addr_gen', (idev: inet6_dev): void => {
+  const { dev } = idev
+  if (dev.priv_flags & IFF_NO_ADDRCONF) return
+  const addr = in6(0xfe, 0x80)
+  const mac = dev.dev_addr
+  addr.set([(mac[0] as number) ^ 2, mac[1] as number, mac[2] as number, 0xff, 0xfe], 8)
+  addr.set(mac.subarray(3, 6), 13)
+  const ifp = ipv6_add_addr(idev, addr, 64, IFA_F_PERMANENT)
+  if (IS_ERR(ifp)) return
+  addrconf_prefix_route(addr, 64, 0, dev)
+  addrconf_dad_done(ifp)
+})
+
+const addrconf_dev_config = kfunc('addrconf_dev_config', (dev: net_device): void => {
+  if (dev.type !== ARPHRD_ETHER) return
+  const idev = ipv6_find_idev(dev)
+  if (IS_ERR(idev)) return
+  addrconf_add_mroute(dev)
+  addrconf_addr_gen(idev)
+})
+
+const addrconf_ifdown = kfunc('addrconf_ifdown', (dev: net_device, unregister: boolean): void => {
+  rt6_disable_ip(dev, 0)
+  neigh_ifdown(nd_tbl, dev)
+  const idev = __in6_dev_get(dev)
+  if (idev === null) return
+  for (const ifp of [...idev.addr_list]) ipv6_del_addr(ifp)
+  idev.if_flags &= ~IF_READY
+  if (unregister) {
+    idev.dead = 1
+    dev.ip6_ptr = null
+  }
+})
+
+const addrconf_notify = kfunc('addrconf_notify', (_nb: notifier_block, event: number, ptr: unknown): number => {
+  const dev = netdev_notifier_info_to_dev(ptr)
+  const idev = __in6_dev_get(dev)
+  switch (event) {
+    case NETDEV_REGISTER:
+      if (idev === null && dev.mtu >= IPV6_MIN_MTU) ipv6_add_dev(dev)
+      break
+    case NETDEV_CHANGEMTU:
+      if (dev.mtu < IPV6_MIN_MTU) addrconf_ifdown(dev, true)
+      else if (idev !== null) {
+        rt6_mtu_change(dev, dev.mtu)
+        idev.cnf.mtu6 = dev.mtu
+      }
+      break
+    case NETDEV_UP:
+    case NETDEV_CHANGE:
+      // a slave of a bridge has no addresses: they are the bridge's
+      if (!(dev.flags & IFF_UP) || dev.flags & IFF_SLAVE || !netif_carrier_ok(dev)) break
+      rt6_sync_up(dev, RTNH_F_LINKDOWN | RTNH_F_DEAD)
+      if (idev !== null && idev.if_flags & IF_READY) break
+      if (idev !== null) idev.if_flags |= IF_READY
+      if (dev.type === ARPHRD_LOOPBACK) init_loopback(dev)
+      else addrconf_dev_config(dev)
+      break
+    case NETDEV_DOWN:
+      addrconf_ifdown(dev, false)
+      break
+    case NETDEV_UNREGISTER:
+      addrconf_ifdown(dev, true)
+      break
+    default:
+  }
+  return 1
+})
+
+export const addrconf_init = kfunc('addrconf_init', (): number => {
+  const lo = init_net.loopback_dev
+  if (lo !== null && __in6_dev_get(lo) === null) ipv6_add_dev(lo)
+  register_netdevice_notifier({ notifier_call: addrconf_notify, priority: 0 })
+  return 0
+})

@@ -1,0 +1,371 @@
+import { kfunc, nameOf } from '../../../trace/kfunc.ts'
+import { traceIndirect, tracer } from '../../../trace/tracer.ts'
+import {
+  IFF_LOOPBACK,
+  MSG_DONTWAIT,
+  PACKET_HOST,
+  PACKET_LOOPBACK,
+  SKB_DROP_REASON_ICMP_CSUM,
+  SKB_DROP_REASON_XFRM_POLICY,
+  SOCK_RAW,
+} from '../../include/generated/enums.ts'
+import { EACCES, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, EPROTO } from '../../include/linux/errno.ts'
+import {
+  ICMPV6_DEST_UNREACH,
+  ICMPV6_ECHO_REPLY,
+  ICMPV6_ECHO_REQUEST,
+  ICMPV6_INFOMSG_MASK,
+  ICMPV6_PARAMPROB,
+  ICMPV6_PKT_TOOBIG,
+  ICMPV6_TIME_EXCEED,
+  ICMPV6_UNK_OPTION,
+  icmp6_hdr,
+  icmp6hdr,
+  NDISC_NEIGHBOUR_ADVERTISEMENT,
+  NDISC_NEIGHBOUR_SOLICITATION,
+  NDISC_REDIRECT,
+  NDISC_ROUTER_ADVERTISEMENT,
+  NDISC_ROUTER_SOLICITATION,
+  SIZEOF_ICMP6HDR,
+} from '../../include/linux/icmpv6.ts'
+import {
+  IPPROTO_ICMPV6,
+  IPV6_ADDR_ANY,
+  IPV6_ADDR_MULTICAST,
+  IPV6_MIN_MTU,
+  type in6_addr,
+  ipv6_addr_is_multicast,
+} from '../../include/linux/in6.ts'
+import { IP6CB, inet6_sk, ipcm6_cookie, ipv6_hdr, type ipv6_pinfo, ipv6hdr, SIZEOF_IPV6HDR } from '../../include/linux/ipv6.ts'
+import type { net_device } from '../../include/linux/netdevice.ts'
+import { type sk_buff, skb_dst, skb_peek } from '../../include/linux/skbuff.ts'
+import { PF_INET6 } from '../../include/linux/socket.ts'
+import { IS_ERR, type ref } from '../../include/linux/types.ts'
+import type { dst_entry } from '../../include/net/dst.ts'
+import { flowi6 } from '../../include/net/flow.ts'
+import type { inet_skb_parm } from '../../include/net/ip.ts'
+import type { rt6_info } from '../../include/net/ip6_fib.ts'
+import type { net } from '../../include/net/net_namespace.ts'
+import { ICMP6_INC_STATS, net_ipv6 } from '../../include/net/netns_ipv6.ts'
+import type { sock } from '../../include/net/sock.ts'
+import { spin_trylock, spin_unlock } from '../../kernel/locking/spinlock.ts'
+import { local_bh_disable, local_bh_enable } from '../../kernel/softirq.ts'
+import { csum_add, csum_block_add, csum_ipv6_magic, csum_partial } from '../../lib/checksum.ts'
+import { security_skb_classify_flow } from '../../security/security.ts'
+import { dst_release } from '../core/dst.ts'
+import { init_net } from '../core/net_namespace.ts'
+import {
+  consume_skb,
+  kfree_skb,
+  kfree_skb_reason,
+  pskb_may_pull,
+  pskb_pull,
+  skb_checksum_validate,
+  skb_copy_and_csum_bits,
+} from '../core/skbuff.ts'
+import { sock_net_set, sock_net_uid } from '../core/sock.ts'
+import { inet_ctl_sock_create } from '../ipv4/af_inet.ts'
+import { icmp_global_allow } from '../ipv4/icmp.ts'
+import type { getfrag_t } from '../ipv4/ip_output.ts'
+import { nf_ct_attach } from '../netfilter/core.ts'
+import { XFRM_POLICY_IN, xfrm6_policy_check } from '../xfrm/xfrm_policy.ts'
+import { ipv6_chk_addr } from './addrconf.ts'
+import { __ipv6_addr_needs_scope_id, ipv6_addr_type } from './addrconf_core.ts'
+import { ipv6_ext_hdr, ipv6_skip_exthdr } from './exthdrs.ts'
+import { ip6_compute_pseudo } from './ip6_checksum.ts'
+import { ip6_append_data, ip6_dst_lookup_flow, ip6_flush_pending_frames, ip6_push_pending_frames } from './ip6_output.ts'
+import { ndisc_rcv } from './ndisc.ts'
+import { ip6_dst_hoplimit } from './output_core.ts'
+import { INET6_PROTO_FINAL, INET6_PROTO_NOPOLICY, inet6_add_protocol, inet6_protos } from './protocol.ts'
+import { ip6_update_pmtu } from './route.ts'
+
+/** by namespace there would be one for each processor: the socket that ICMPv6 sends with */
+let ipv6_icmp_sk: sock
+
+interface icmpv6_msg {
+  skb: sk_buff
+  offset: number
+  type: number
+}
+
+const tab_unreach: readonly { err: number; fatal: number }[] = [
+  { err: ENETUNREACH, fatal: 0 },
+  { err: EACCES, fatal: 1 },
+  { err: EHOSTUNREACH, fatal: 0 },
+  { err: EHOSTUNREACH, fatal: 0 },
+  { err: ECONNREFUSED, fatal: 1 },
+  { err: EACCES, fatal: 1 },
+  { err: EACCES, fatal: 1 },
+]
+
+/** what an error is to a socket; whether it ends a connection */
+export const icmpv6_err_convert = kfunc('icmpv6_err_convert', (type: number, code: number, err: ref<number>): number => {
+  err.v = EPROTO
+  switch (type) {
+    case ICMPV6_DEST_UNREACH: {
+      const t = tab_unreach[code]
+      if (t === undefined) return 1
+      err.v = t.err
+      return t.fatal
+    }
+    case ICMPV6_PKT_TOOBIG:
+      err.v = EMSGSIZE
+      return 0
+    case ICMPV6_PARAMPROB:
+      err.v = EPROTO
+      return 1
+    case ICMPV6_TIME_EXCEED:
+      err.v = EHOSTUNREACH
+      return 0
+    default:
+      return 0
+  }
+})
+
+const icmpv6_xmit_lock = kfunc('icmpv6_xmit_lock', (n: net): sock | null => {
+  const sk = ipv6_icmp_sk
+  // taken already: the message that is being sent has failed, and the failure must not be reported
+  if (!spin_trylock(sk.sk_lock.slock)) return null
+  sock_net_set(sk, n)
+  return sk
+})
+
+const icmpv6_xmit_unlock = kfunc('icmpv6_xmit_unlock', (sk: sock): void => {
+  sock_net_set(sk, init_net)
+  spin_unlock(sk.sk_lock.slock)
+})
+
+/** no error about an error */
+const is_ineligible = kfunc('is_ineligible', (skb: sk_buff): boolean => {
+  const ptr = skb.network_header + SIZEOF_IPV6HDR
+  const { nexthdr } = ipv6_hdr(skb)
+  if (ptr >= skb.tail) return true
+  if (nexthdr !== IPPROTO_ICMPV6) return false
+  const type = skb.head.bytes[ptr] as number
+  return !(type & ICMPV6_INFOMSG_MASK) || type === NDISC_REDIRECT
+})
+
+const icmpv6_getfrag = kfunc(
+  'icmpv6_getfrag',
+  (msg: icmpv6_msg, to: Uint8Array, offset: number, len: number, odd: number, skb: sk_buff, to_off: number): number => {
+    const csum = skb_copy_and_csum_bits(msg.skb, msg.offset + offset, to, to_off, len)
+    skb.csum = csum_block_add(skb.csum, csum, odd)
+    if (!(msg.type & ICMPV6_INFOMSG_MASK)) nf_ct_attach(skb, msg.skb)
+    return 0
+  },
+)
+
+export const icmpv6_push_pending_frames = kfunc(
+  'icmpv6_push_pending_frames',
+  (sk: sock, fl6: flowi6, thdr: icmp6hdr, len: number): void => {
+    const skb = skb_peek(sk.sk_write_queue)
+    if (skb === null) return
+    const icmp6h = icmp6_hdr(skb)
+    icmp6h.bytes.set(thdr.bytes.subarray(thdr.at, thdr.at + SIZEOF_ICMP6HDR), icmp6h.at)
+    icmp6h.icmp6_cksum = 0
+    let csum = csum_partial(icmp6h.bytes, icmp6h.at, SIZEOF_ICMP6HDR, skb.next === null ? skb.csum : 0)
+    for (let s: sk_buff | null = skb.next === null ? null : skb; s !== null; s = s.next) csum = csum_add(csum, s.csum)
+    icmp6h.icmp6_cksum = csum_ipv6_magic(fl6.saddr, fl6.daddr, len, fl6.flowi6_proto, csum)
+    ip6_push_pending_frames(sk)
+  },
+)
+
+export const icmpv6_flow_init = kfunc(
+  'icmpv6_flow_init',
+  (_sk: sock, fl6: flowi6, type: number, saddr: in6_addr, daddr: in6_addr, oif: number): void => {
+    fl6.assign(new flowi6())
+    fl6.saddr.set(saddr)
+    fl6.daddr.set(daddr)
+    fl6.flowi6_proto = IPPROTO_ICMPV6
+    fl6.fl6_icmp_type = type
+    fl6.fl6_icmp_code = 0
+    fl6.flowi6_oif = oif
+  },
+)
+
+/** sends `icmp6h` and behind it bytes of a packet */
+function answer(n: net, fl6: flowi6, msg: icmpv6_msg, icmp6h: icmp6hdr, len: number, skb: sk_buff, limited: boolean): void {
+  local_bh_disable()
+  const sk = limited && !(skb.dev !== null && skb.dev.flags & IFF_LOOPBACK) && !icmp_global_allow(n) ? null : icmpv6_xmit_lock(n)
+  if (sk !== null) {
+    const dst = ip6_dst_lookup_flow(n, sk, fl6, null)
+    if (!IS_ERR(dst)) {
+      const ipc6 = new ipcm6_cookie()
+      ipc6.hlimit = ip6_sk_dst_hoplimit(inet6_sk(sk), fl6, dst)
+      ipc6.tclass = 0
+      const err = ip6_append_data(
+        sk,
+        icmpv6_getfrag as unknown as getfrag_t,
+        msg,
+        len + SIZEOF_ICMP6HDR,
+        SIZEOF_ICMP6HDR,
+        ipc6,
+        fl6,
+        dst as rt6_info,
+        MSG_DONTWAIT,
+      )
+      if (err) {
+        ICMP6_INC_STATS(n, 'OutErrors')
+        ip6_flush_pending_frames(sk)
+      } else icmpv6_push_pending_frames(sk, fl6, icmp6h, len + SIZEOF_ICMP6HDR)
+      dst_release(dst)
+    }
+    icmpv6_xmit_unlock(sk)
+  }
+  local_bh_enable()
+}
+
+/** include/net/ip6_route.h */
+const ip6_sk_dst_hoplimit = kfunc('ip6_sk_dst_hoplimit', (np: ipv6_pinfo, fl6: flowi6, dst: dst_entry): number => {
+  const hlimit = ipv6_addr_is_multicast(fl6.daddr) ? np.mcast_hops : np.hop_limit
+  return hlimit < 0 ? ip6_dst_hoplimit(dst) : hlimit
+})
+
+/** tells the sender of `skb` what became of it. `info`: the second word of the header. */
+export const icmp6_send = kfunc('icmp6_send', (skb: sk_buff, type: number, code: number, info: number): void => {
+  const hdr = ipv6_hdr(skb)
+  if (skb.network_header < 0 || skb.network_header + SIZEOF_IPV6HDR > skb.tail || skb.dev === null) return
+  const n = skb.dev.nd_net
+  const { saddr: to, daddr } = hdr
+  const addr_type = ipv6_addr_type(daddr)
+  let from: in6_addr | null = null
+  if (ipv6_chk_addr(n, daddr, skb.dev, 0)) from = daddr
+  if (
+    (addr_type & IPV6_ADDR_MULTICAST || skb.pkt_type !== PACKET_HOST) &&
+    type !== ICMPV6_PKT_TOOBIG &&
+    !(type === ICMPV6_PARAMPROB && code === ICMPV6_UNK_OPTION)
+  )
+    if (skb.pkt_type !== PACKET_LOOPBACK || addr_type & IPV6_ADDR_MULTICAST) return
+  const src_type = ipv6_addr_type(to)
+  let iif = __ipv6_addr_needs_scope_id(src_type) ? skb.dev.ifindex : 0
+  if (skb.dev.flags & IFF_LOOPBACK) iif = skb_dst(skb)?.dev?.ifindex ?? iif
+  if (src_type === IPV6_ADDR_ANY || src_type & IPV6_ADDR_MULTICAST || is_ineligible(skb)) return
+  const fl6 = new flowi6()
+  fl6.flowi6_proto = IPPROTO_ICMPV6
+  fl6.daddr.set(to)
+  if (from !== null) fl6.saddr.set(from)
+  fl6.flowi6_oif = iif
+  fl6.fl6_icmp_type = type
+  fl6.fl6_icmp_code = code
+  fl6.flowi6_uid = sock_net_uid(n, null)
+  security_skb_classify_flow(skb, fl6)
+  const icmp6h = new icmp6hdr(new Uint8Array(SIZEOF_ICMP6HDR), 0)
+  icmp6h.icmp6_type = type
+  icmp6h.icmp6_code = code
+  icmp6h.data32 = info
+  const offset = skb.network_header - skb.data
+  const len = Math.min(skb.len - offset, IPV6_MIN_MTU - SIZEOF_IPV6HDR - SIZEOF_ICMP6HDR)
+  if (len < 0) return
+  answer(n, fl6, { skb, offset, type }, icmp6h, len, skb, type !== ICMPV6_PKT_TOOBIG)
+})
+
+/** include/linux/icmpv6.h */
+export const icmpv6_send = kfunc('icmpv6_send', (skb: sk_buff, type: number, code: number, info: number): void =>
+  icmp6_send(skb, type, code, info),
+)
+
+const icmpv6_echo_reply = kfunc('icmpv6_echo_reply', (skb: sk_buff): number => {
+  const n = (skb.dev as net_device).nd_net
+  const { saddr, daddr } = ipv6_hdr(skb)
+  const mcast = ipv6_addr_is_multicast(daddr)
+  if (mcast && net_ipv6(n).sysctl.icmpv6_echo_ignore_multicast) return 0
+  const in_hdr = icmp6_hdr(skb)
+  const tmp = new icmp6hdr(in_hdr.bytes.slice(in_hdr.at, in_hdr.at + SIZEOF_ICMP6HDR), 0)
+  tmp.icmp6_type = ICMPV6_ECHO_REPLY
+  const fl6 = new flowi6()
+  fl6.flowi6_proto = IPPROTO_ICMPV6
+  fl6.daddr.set(saddr)
+  if (!mcast) fl6.saddr.set(daddr)
+  fl6.flowi6_oif = __ipv6_addr_needs_scope_id(ipv6_addr_type(saddr)) ? (skb.dev as net_device).ifindex : 0
+  fl6.fl6_icmp_type = ICMPV6_ECHO_REPLY
+  fl6.flowi6_uid = sock_net_uid(n, null)
+  security_skb_classify_flow(skb, fl6)
+  answer(n, fl6, { skb, offset: 0, type: ICMPV6_ECHO_REPLY }, tmp, skb.len, skb, false)
+  return 0
+})
+
+/** hands an error to the protocol whose packet it speaks of */
+export const icmpv6_notify = kfunc('icmpv6_notify', (skb: sk_buff, type: number, code: number, info: number): void => {
+  const n = (skb.dev as net_device).nd_net
+  if (!pskb_may_pull(skb, SIZEOF_IPV6HDR)) return
+  const nexthdr: ref<number> = { v: new ipv6hdr(skb.head.bytes, skb.data).nexthdr }
+  let inner_offset = SIZEOF_IPV6HDR
+  if (ipv6_ext_hdr(nexthdr.v)) {
+    inner_offset = ipv6_skip_exthdr(skb, inner_offset, nexthdr, { v: 0 })
+    if (inner_offset < 0) return
+  }
+  if (!pskb_may_pull(skb, inner_offset + 8)) return
+  const err_handler = inet6_protos[nexthdr.v]?.err_handler
+  if (err_handler !== undefined) {
+    if (tracer.on) traceIndirect('ipprot->err_handler', nameOf(err_handler))
+    err_handler(skb, IP6CB(skb), type, code, inner_offset, info)
+  }
+  ICMP6_INC_STATS(n, 'InErrors')
+})
+
+export const icmpv6_rcv = kfunc('icmpv6_rcv', (skb: sk_buff): number => {
+  const dev = skb.dev as net_device
+  const n = dev.nd_net
+  if (!xfrm6_policy_check(null, XFRM_POLICY_IN, skb)) {
+    kfree_skb_reason(skb, SKB_DROP_REASON_XFRM_POLICY)
+    return 0
+  }
+  ICMP6_INC_STATS(n, 'InMsgs')
+  if (skb_checksum_validate(skb, IPPROTO_ICMPV6, ip6_compute_pseudo)) {
+    ICMP6_INC_STATS(n, 'InCsumErrors')
+    ICMP6_INC_STATS(n, 'InErrors')
+    kfree_skb_reason(skb, SKB_DROP_REASON_ICMP_CSUM)
+    return 0
+  }
+  if (pskb_pull(skb, SIZEOF_ICMP6HDR) === null) {
+    ICMP6_INC_STATS(n, 'InErrors')
+    kfree_skb(skb)
+    return 0
+  }
+  const hdr = icmp6_hdr(skb)
+  const type = hdr.icmp6_type
+  ICMP6_INC_STATS(n, `InType${type}`)
+  switch (type) {
+    case ICMPV6_ECHO_REQUEST:
+      if (!net_ipv6(n).sysctl.icmpv6_echo_ignore_all) icmpv6_echo_reply(skb)
+      break
+    case ICMPV6_PKT_TOOBIG:
+    case ICMPV6_DEST_UNREACH:
+    case ICMPV6_TIME_EXCEED:
+    case ICMPV6_PARAMPROB:
+      if (pskb_may_pull(skb, SIZEOF_IPV6HDR)) icmpv6_notify(skb, type, hdr.icmp6_code, icmp6_hdr(skb).data32)
+      break
+    case NDISC_ROUTER_SOLICITATION:
+    case NDISC_ROUTER_ADVERTISEMENT:
+    case NDISC_NEIGHBOUR_SOLICITATION:
+    case NDISC_NEIGHBOUR_ADVERTISEMENT:
+    case NDISC_REDIRECT:
+      ndisc_rcv(skb)
+      break
+    default:
+      if (!(type & ICMPV6_INFOMSG_MASK)) icmpv6_notify(skb, type, hdr.icmp6_code, hdr.data32)
+  }
+  consume_skb(skb)
+  return 0
+})
+
+/** an error that concerns no protocol's state but the route's */
+const icmpv6_err = kfunc(
+  'icmpv6_err',
+  (skb: sk_buff, _opt: inet_skb_parm, type: number, _code: number, _offset: number, info: number): number => {
+    const n = (skb.dev as net_device).nd_net
+    if (type === ICMPV6_PKT_TOOBIG) ip6_update_pmtu(skb, n, info, 0, 0, sock_net_uid(n, null))
+    return 0
+  },
+)
+
+export const icmpv6_init = kfunc('icmpv6_init', (): number => {
+  const skp: ref<sock | null> = { v: null }
+  const err = inet_ctl_sock_create(skp, PF_INET6, SOCK_RAW, IPPROTO_ICMPV6, init_net)
+  if (err < 0 || skp.v === null) return err
+  ipv6_icmp_sk = skp.v
+  return inet6_add_protocol(
+    { handler: icmpv6_rcv, err_handler: icmpv6_err, flags: INET6_PROTO_NOPOLICY | INET6_PROTO_FINAL },
+    IPPROTO_ICMPV6,
+  )
+})
