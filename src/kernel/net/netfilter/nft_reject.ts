@@ -1,0 +1,61 @@
+import {
+  NF_INET_FORWARD,
+  NF_INET_LOCAL_IN,
+  NF_INET_LOCAL_OUT,
+  NF_INET_PRE_ROUTING,
+  NFPROTO_IPV4,
+} from '../../include/generated/enums.ts'
+import { EOPNOTSUPP } from '../../include/linux/errno.ts'
+import { NF_DROP } from '../../include/linux/netfilter.ts'
+import {
+  type nft_expr,
+  type nft_expr_ops,
+  nft_hook,
+  nft_net,
+  nft_pf,
+  type nft_pktinfo,
+  type nft_regs,
+} from '../../include/net/netfilter/nf_tables.ts'
+import { nf_send_reset, nf_send_unreach } from '../ipv4/netfilter/nf_reject_ipv4.ts'
+
+export const NFT_REJECT_ICMP_UNREACH = 0
+export const NFT_REJECT_TCP_RST = 1
+export const NFT_REJECT_ICMPX_UNREACH = 2
+
+interface nft_reject extends nft_expr {
+  readonly type: number
+  readonly icmp_code: number
+}
+/** codes of ICMP for those that both families have: no route, port, host, prohibited */
+const icmp_codes = [0, 3, 1, 13]
+
+const answer = (priv: nft_reject, regs: nft_regs, pkt: nft_pktinfo): void => {
+  if (nft_pf(pkt) === NFPROTO_IPV4) {
+    if (priv.type === NFT_REJECT_TCP_RST) nf_send_reset(nft_net(pkt), pkt.state.sk, pkt.skb, nft_hook(pkt))
+    else {
+      const code = priv.type === NFT_REJECT_ICMPX_UNREACH ? (icmp_codes[priv.icmp_code] ?? 0) : priv.icmp_code
+      nf_send_unreach(pkt.skb, code, nft_hook(pkt))
+    }
+  }
+  regs.verdict.code = NF_DROP
+}
+const nft_reject_ipv4_eval = (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
+  answer(expr as nft_reject, regs, pkt)
+}
+const nft_reject_inet_eval = (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
+  answer(expr as nft_reject, regs, pkt)
+}
+
+const hooks = [NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT, NF_INET_PRE_ROUTING]
+const ops = (evaluate: nft_expr_ops['eval']): nft_expr_ops => ({
+  name: 'reject',
+  eval: evaluate,
+  validate: ({ chain }) => (chain === null || chain.ops === null || hooks.includes(chain.ops.hooknum) ? 0 : -EOPNOTSUPP),
+})
+const nft_reject_ipv4_ops = ops(nft_reject_ipv4_eval)
+const nft_reject_inet_ops = ops(nft_reject_inet_eval)
+
+export const nft_reject_expr = (family: number, type: number, icmp_code: number): nft_expr => {
+  const e: nft_reject = { ops: family === NFPROTO_IPV4 ? nft_reject_ipv4_ops : nft_reject_inet_ops, type, icmp_code }
+  return e
+}
