@@ -1,28 +1,105 @@
-// Bundles the program into dist/: one file that `bin` starts, and chunks that only some commands load.
+// Bundles the program into dist/, for bin/skbtrace.js to run: cli.js, with what V8 made of it (cli.cache), and parts that are loaded
+// when they are needed. And index.js, the library.
 import { spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { build, transform } from 'esbuild'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const facts = spawnSync(process.execPath, [join(root, 'scripts/facts.mjs')], { stdio: 'inherit' })
-if (facts.status !== 0) process.exit(facts.status ?? 1)
-rmSync(join(root, 'dist'), { recursive: true, force: true })
-await build({
+const dist = join(root, 'dist')
+const run = (script, ...args) => {
+  const { status } = spawnSync(process.execPath, [join(root, 'scripts', script), ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+/** commander starts other programs only for verbs that are programs of their own: what it needs for that takes a while to load */
+const withoutChildProcess = {
+  name: 'without-child-process',
+  setup(b) {
+    b.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
+      importer.includes('commander') ? { path: 'child_process', namespace: 'absent' } : undefined,
+    )
+    b.onLoad({ filter: /.*/, namespace: 'absent' }, () => ({ contents: 'module.exports = {}' }))
+  },
+}
+
+/**
+ * What is imported when it is needed becomes a file of its own. Each of these imports the program as well, so that all that the
+ * program begins with is one file, whose functions call one another directly. And the facts of a kernel function are put where it
+ * is declared, so that none have to be looked up.
+ */
+const oneProgram = {
+  name: 'one-program',
+  setup(b) {
+    const later = new Set()
+    b.onResolve({ filter: /^\..*\.ts$/ }, ({ kind, path, resolveDir }) => {
+      if (kind === 'dynamic-import') later.add(resolve(resolveDir, path))
+      return undefined
+    })
+    b.onLoad({ filter: /src[/\\].*\.ts$/ }, ({ path }) => {
+      const text = readFileSync(path, 'utf8').replace(/(?<=\bkfunc\(\s*)'([^']+)'/g, (_, name) =>
+        JSON.stringify(rows.get(name) ?? name),
+      )
+      return {
+        loader: 'ts',
+        contents: later.has(path) ? `${text}\nimport ${JSON.stringify(join(root, 'src/cli/main.ts'))}\n` : text,
+      }
+    })
+    b.onLoad({ filter: /facts\.json$/ }, () => ({ loader: 'json', contents: '""' }))
+  },
+}
+
+const common = {
   absWorkingDir: root,
-  entryPoints: { cli: 'src/cli/main.ts', index: 'src/index.ts' },
-  outdir: 'dist',
   bundle: true,
-  splitting: true,
-  format: 'esm',
   platform: 'node',
   target: 'node20',
-  minifySyntax: true,
-  minifyWhitespace: true,
   legalComments: 'none',
   external: ['ink', 'react'],
   logLevel: 'warning',
-  // commander is CommonJS: it needs a require that an ES module does not have
-  banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
+}
+
+run('facts.mjs')
+const facts = JSON.parse(readFileSync(join(root, 'src/trace/generated/facts.json'), 'utf8'))
+const rows = new Map(facts.split('\n').map((row) => [row.slice(0, row.indexOf('\t')), row]))
+rmSync(dist, { recursive: true, force: true })
+const { outputFiles, metafile } = await build({
+  ...common,
+  entryPoints: ['src/cli/main.ts'],
+  outdir: 'dist',
+  write: false,
+  metafile: true,
+  splitting: true,
+  minify: true,
+  format: 'esm',
+  plugins: [withoutChildProcess, oneProgram],
 })
+// main.js itself is nothing but the import of the one file that has the program
+const [program, another] = metafile.outputs['dist/main.js'].imports.filter((i) => i.kind === 'import-statement' && !i.external)
+if (program === undefined || another !== undefined) throw new Error('the program is not one file')
+const first = basename(program.path)
+mkdirSync(dist, { recursive: true })
+// import() becomes a require, which bin/skbtrace.js provides
+const supported = { 'dynamic-import': false }
+for (const file of outputFiles) {
+  const name = basename(file.path)
+  if (name === 'main.js') continue
+  const { code } = await transform(file.text, { format: 'cjs', platform: 'node', target: 'node20', minify: true, supported })
+  // an expression that is a function: vm.Script can run it, and keep what it compiled
+  const text = `(function(require,module,exports){${code.replaceAll(`./${first}`, './cli.js').trimEnd()}\n})`
+  // the cache belongs to this text and no other: V8 itself compares nothing but the length
+  writeFileSync(join(dist, name === first ? 'cli.js' : name), `${text}//${createHash('sha256').update(text).digest('hex')}`)
+}
+await build({
+  ...common,
+  entryPoints: ['src/index.ts'],
+  outdir: 'dist',
+  format: 'esm',
+  minifySyntax: true,
+  minifyWhitespace: true,
+})
+run('cache.cjs', join(root, 'bin/skbtrace.js'), join(dist, 'cli.cache'))

@@ -14,7 +14,13 @@ const rows = (file) =>
     .map((l) => l.split('\t'))
 const sources = (dir) =>
   readdirSync(dir, { withFileTypes: true }).flatMap((e) =>
-    e.isDirectory() ? (e.name === 'generated' ? [] : sources(join(dir, e.name))) : e.name.endsWith('.ts') ? [join(dir, e.name)] : [],
+    e.isDirectory()
+      ? e.name === 'generated'
+        ? []
+        : sources(join(dir, e.name))
+      : e.name.endsWith('.ts')
+        ? [join(dir, e.name)]
+        : [],
   )
 const writeIfChanged = (file, text) => {
   mkdirSync(dirname(file), { recursive: true })
@@ -39,13 +45,13 @@ function collect() {
   const want = declared()
   const costs = new Map(rows('costs.tsv').map(([name, median, p10, p90, samples]) => [name, [+median, +p10, +p90, +samples]]))
   const symbols = new Map()
-  for (const [name, file, line, kind, traceable, params, ret, , ftrace, , , made] of rows('symbols.tsv')) {
+  for (const [name, file, line, kind, , params, ret, , ftrace, , , made] of rows('symbols.tsv')) {
     const row = { file, line: +line, kind, ftrace: +ftrace, params, ret }
     const old = symbols.get(name)
     // several static functions may share a name: the one that can be traced wins, then the one that has a symbol at all
     if (!old || row.ftrace > old.ftrace || (old.kind === 'inline-only' && kind !== 'inline-only')) symbols.set(name, row)
     if (made && made !== '-')
-      for (const m of made.split(/[ ,]+/)) if (m.includes('.part')) symbols.set(bare(m), { ...row, kind: 'static', ftrace: Math.max(row.ftrace, traceable === '1' ? 1 : 0) })
+      for (const m of made.split(/[ ,]+/)) if (m.includes('.part')) symbols.set(bare(m), { ...row, kind: 'static' })
   }
   const callees = new Set()
   const edges = {}
@@ -60,24 +66,29 @@ function collect() {
     if (!old[kind].includes(line)) old[kind].push(line)
     if (tail) old.tail = 1
   }
-  for (const [caller, , callee, at, p, , bytes] of rows('inlines.tsv')) add(bare(caller), bare(callee), at, p, 'inlined', 0, bytes)
+  for (const [caller, , callee, at, p, , bytes] of rows('inlines.tsv'))
+    add(bare(caller), bare(callee), at, p, 'inlined', 0, bytes)
   for (const [caller, , callee, at, p, tail] of rows('calls.tsv')) {
     callees.add(bare(callee))
     add(bare(caller), bare(callee), at, p, 'called', tail === '1')
   }
   const missing = [...want].filter((n) => !symbols.has(n) && !callees.has(n) && !costs.has(n))
-  const out = { symbols: {}, edges: {} }
+  // a line for each function: what is known of it, and its calls as text, taken apart only when somebody asks
+  const lines = []
   for (const n of [...want].sort()) {
     const s = symbols.get(n)
     const c = costs.get(n)
     if (missing.includes(n)) continue
-    out.symbols[n] = [s?.file ?? '', s?.line ?? 0, s?.kind ?? 'global', s ? s.ftrace : costs.has(n) ? 1 : 0, s?.params ?? '', s?.ret ?? '', ...(c ?? [])]
+    // the entry of a system call is a function of its own, always
+    const ftrace = s ? s.ftrace : costs.has(n) || n.startsWith('__x64_sys_') ? 1 : 0
+    const calls = Object.entries(edges[n] ?? {}).map(
+      ([key, e]) => `;${key}|${e.inlined.join(',')}|${e.called.join(',')}|${e.tail}`,
+    )
+    const kind = ['global', 'static', 'inline-only'].indexOf(s?.kind ?? 'global')
+    const row = [n, 2 * kind + ftrace, c?.[0] ?? 0, c?.[1] ?? 0, s?.file ?? '', s?.line ?? 0, s?.params ?? '', s?.ret ?? '']
+    lines.push([...row, `${calls.join('')};`].join('\t'))
   }
-  for (const caller of Object.keys(edges).sort()) {
-    out.edges[caller] = Object.entries(edges[caller])
-      .map(([key, e]) => `${key}|${e.inlined.join(',')}|${e.called.join(',')}|${e.tail}`)
-      .join(';')
-  }
+  const out = lines.join('\n')
   return { out, missing, size: want.size }
 }
 
@@ -93,6 +104,10 @@ function constants() {
       const big = BigInt(m[1]) > BigInt(Number.MAX_SAFE_INTEGER)
       lines.push(`export const ${m[2]} = ${m[1]}${big ? 'n' : ''}`)
     }
+  lines.push('', '/** the reasons for which a buffer is dropped, without SKB_DROP_REASON_ */')
+  lines.push('export const skb_drop_reasons: readonly (readonly [name: string, value: number])[] = [')
+  for (const [name, value] of seen) if (name.startsWith('SKB_DROP_REASON_')) lines.push(`  ['${name.slice(16)}', ${value}],`)
+  lines.push(']')
   return `${lines.join('\n')}\n`
 }
 

@@ -1,7 +1,7 @@
 import data from './generated/facts.json' with { type: 'json' }
 
 /** What is known of a kernel function. From fixtures/kernel by way of scripts/facts.mjs. */
-export interface Symbol {
+export interface KernelSymbol {
   readonly name: string
   /** path in the Linux tree, '' where the facts do not have it (memory, locks, timers) */
   readonly file: string
@@ -14,10 +14,14 @@ export interface Symbol {
   /** instructions it takes itself: median and 10th in a hundred; 0 where it was never measured */
   readonly cost: number
   readonly costP10: number
+  /** its calls as text: `;inlined>functions>callee|lines,inlined|lines,called|tail;...;` */
+  readonly calls: string
 }
 
 /** How one function is reached from another in that build. */
 export interface Edge {
+  /** `inlined>functions>callee` */
+  readonly path: string
   /** lines of the caller's file from which it was inlined */
   readonly inlined: readonly number[]
   /** lines from which it is really called */
@@ -25,13 +29,26 @@ export interface Edge {
   readonly tail: boolean
 }
 
-type Row = [file: string, line: number, kind: string, ftrace: number, params: string, returns: string, median?: number, p10?: number]
-const symbols = data.symbols as unknown as Record<string, Row>
-const edges = data.edges as Record<string, string>
+/**
+ * The row of each function: name, kind and ftrace, median cost, 10th in a hundred, file, line, params, returns, calls. In dist this
+ * is empty: there scripts/build.mjs has written each row where its function is declared.
+ */
+let rows: Map<string, string> | null = null
+
+function rowOf(name: string): string | undefined {
+  if (rows === null) {
+    rows = new Map()
+    for (const line of data.split('\n')) rows.set(line.slice(0, line.indexOf('\t')), line)
+  }
+  return rows.get(name)
+}
+
+const kinds = ['global', 'static', 'inline-only'] as const
 
 /** splits `int (*cb)(int, int), struct sock *sk` at the commas that are not inside brackets */
 function splitParams(text: string): string[] {
   if (text === '' || text === 'void') return []
+  if (!text.includes('(')) return text.split(', ')
   const out: string[] = []
   let depth = 0
   let start = 0
@@ -48,41 +65,71 @@ function splitParams(text: string): string[] {
   return out
 }
 
-/** the facts of a function of Linux 6.12.117, or undefined when that kernel has none of this name */
-export function lookupSymbol(name: string): Symbol | undefined {
-  const row = symbols[name]
-  if (row === undefined) return undefined
-  const [file, line, kind, ftrace, params, returns, median, p10] = row
-  return {
-    name,
-    file,
-    line,
-    kind: kind as Symbol['kind'],
-    ftrace: ftrace === 1,
-    params: splitParams(params),
-    returns,
-    cost: median ?? 0,
-    costP10: p10 ?? 0,
+/** What every call needs is read at once, the rest of a row when somebody asks for it. */
+class Row implements KernelSymbol {
+  readonly name: string
+  readonly kind: KernelSymbol['kind']
+  readonly ftrace: boolean
+  readonly cost: number
+  readonly #row: string
+  #calls: string | undefined
+  #rest: { file: string; line: number; params: string[]; returns: string; costP10: number } | null = null
+
+  constructor(row: string) {
+    const at = row.indexOf('\t') + 1
+    const code = row.charCodeAt(at) - 48
+    this.name = row.slice(0, at - 1)
+    this.kind = kinds[code >> 1] ?? 'global'
+    this.ftrace = (code & 1) === 1
+    this.cost = Number(row.slice(at + 2, row.indexOf('\t', at + 2)))
+    this.#row = row
+  }
+
+  get calls(): string {
+    this.#calls ??= this.#row.slice(this.#row.indexOf('\t;') + 1)
+    return this.#calls
+  }
+  get file(): string {
+    return this.#all().file
+  }
+  get line(): number {
+    return this.#all().line
+  }
+  get params(): readonly string[] {
+    return this.#all().params
+  }
+  get returns(): string {
+    return this.#all().returns
+  }
+  get costP10(): number {
+    return this.#all().costP10
+  }
+
+  #all(): { file: string; line: number; params: string[]; returns: string; costP10: number } {
+    if (this.#rest === null) {
+      const [, , , p10, file = '', line, params = '', returns = ''] = this.#row.split('\t', 8)
+      this.#rest = { file, line: Number(line), params: splitParams(params), returns, costP10: Number(p10) }
+    }
+    return this.#rest
   }
 }
 
-const parsed = new Map<string, Map<string, Edge>>()
+/** the facts of a function of Linux 6.12.117, by its name or its row; undefined when that kernel has none of this name */
+export function lookupSymbol(text: string): KernelSymbol | undefined {
+  const row = text.includes('\t') ? text : rowOf(text)
+  return row === undefined ? undefined : new Row(row)
+}
+
 const numbers = (text: string): number[] => (text === '' ? [] : text.split(',').map(Number))
 
-/** the calls of one function of the image, by `inlined>functions>callee` */
-export function edgesOf(caller: string): Map<string, Edge> {
-  let m = parsed.get(caller)
-  if (m === undefined) {
-    m = new Map()
-    for (const item of (edges[caller] ?? '').split(';')) {
-      if (item === '') continue
-      const [key = '', inlined = '', called = '', tail = ''] = item.split('|')
-      m.set(key, { inlined: numbers(inlined), called: numbers(called), tail: tail === '1' })
-    }
-    parsed.set(caller, m)
-  }
-  return m
+/** edges as values, from such a text without its first semicolon */
+export function parseEdges(calls: string): Edge[] {
+  return calls.split(';').flatMap((text) => {
+    if (text === '') return []
+    const [path = '', inlined = '', called = '', tail] = text.split('|')
+    return [{ path, inlined: numbers(inlined), called: numbers(called), tail: tail === '1' }]
+  })
 }
 
-/** the names of all functions that can be declared, in order */
-export const symbolNames = (): string[] => Object.keys(symbols)
+/** the calls of one function of the image, by `inlined>functions>callee` */
+export const edgesOf = (caller: KernelSymbol): Map<string, Edge> => new Map(parseEdges(caller.calls).map((e) => [e.path, e]))

@@ -1,25 +1,59 @@
 import { clock } from '../sim/clock.ts'
-import { lookupSymbol } from './facts.ts'
+import { type KernelSymbol, lookupSymbol } from './facts.ts'
 import { type Call, Context, type Kfn, resolveCall, tracer } from './tracer.ts'
-
-const declared: Kfn[] = []
-const byFunction = new WeakMap<object, Kfn>()
 
 /** skbtrace itself is broken: never the user's fault. */
 export class InternalError extends Error {}
 
-function declare(name: string): Kfn {
-  const symbol = lookupSymbol(name)
-  if (symbol === undefined)
-    throw new InternalError(`kfunc('${name}'): not a function of Linux 6.12.117, or "npm run facts" has not run since it was declared`)
-  const fn: { -readonly [K in keyof Kfn]: Kfn[K] } = {
-    id: declared.length,
-    name,
-    symbol,
-    root: new Context(null, []),
-    skbArg: symbol.params.findIndex((p) => /^struct sk_buff \*\s*\w+$/.test(p)),
+/** Thousands are declared at each start and most are never called: what is known of one is looked up when it is asked for. */
+class Declared implements Kfn {
+  readonly id: number
+  /** its name, in dist the row of its facts */
+  readonly #text: string
+  #name: string | undefined
+  #symbol: KernelSymbol | undefined
+  #root: Context | undefined
+  #skbArg: number | undefined
+
+  constructor(id: number, text: string) {
+    this.id = id
+    this.#text = text
   }
-  fn.root = new Context(fn, [])
+
+  get name(): string {
+    this.#name ??= this.#text.split('\t', 1)[0] ?? ''
+    return this.#name
+  }
+
+  get symbol(): KernelSymbol {
+    if (this.#symbol === undefined) {
+      this.#symbol = lookupSymbol(this.#text)
+      if (this.#symbol === undefined)
+        throw new InternalError(
+          `kfunc('${this.name}'): not a function of Linux 6.12.117, or "npm run facts" has not run since it was declared`,
+        )
+    }
+    return this.#symbol
+  }
+
+  get root(): Context {
+    this.#root ??= new Context(this, [])
+    return this.#root
+  }
+
+  get skbArg(): number {
+    this.#skbArg ??= this.symbol.params.findIndex((p) => /^(?:const )?struct sk_buff \*\s*\w+$/.test(p))
+    return this.#skbArg
+  }
+}
+
+const declared: Kfn[] = []
+/** what `kfunc` returned, in order of declaration, and those that somebody has asked about */
+const functions: object[] = []
+const asked = new Map<object, Kfn>()
+
+function declare(name: string): Kfn {
+  const fn = new Declared(declared.length, name)
   declared.push(fn)
   return fn
 }
@@ -28,10 +62,17 @@ function declare(name: string): Kfn {
 export const declaredFunctions = (): readonly Kfn[] => declared
 
 /** the kernel function behind a value that `kfunc` returned, for naming what a pointer holds */
-export const kfnOf = (f: object): Kfn | undefined => byFunction.get(f)
+export function kfnOf(f: object): Kfn | undefined {
+  let fn = asked.get(f)
+  if (fn === undefined) {
+    fn = declared[functions.indexOf(f)]
+    if (fn !== undefined) asked.set(f, fn)
+  }
+  return fn
+}
 
 /** the kernel's name of a function, or '0x0' for a null pointer */
-export const nameOf = (f: object | null | undefined): string => (f ? (byFunction.get(f)?.name ?? '?') : '0x0')
+export const nameOf = (f: object | null | undefined): string => (f ? (kfnOf(f)?.name ?? '?') : '0x0')
 
 type AnyFn<A extends unknown[], R> = (...args: A) => R
 
@@ -40,16 +81,26 @@ type AnyFn<A extends unknown[], R> = (...args: A) => R
  * in the build that skbtrace is held against (file, inlined or not, cost) is looked up by `name`.
  *
  * One wrapper for each number of parameters: no rest arrays, and nothing is allocated by a call.
- * @throws InternalError when Linux 6.12.117 has no function of that name
+ * When Linux 6.12.117 has no function of that name, the first call throws an InternalError (and the build fails before that).
  */
 export function kfunc<A extends unknown[], R>(name: string, body: AnyFn<A, R>): AnyFn<A, R> {
   const f = wrap(declare(name), body as unknown as Body) as unknown as AnyFn<A, R>
-  const fn = declared[declared.length - 1]
-  if (fn !== undefined) byFunction.set(f, fn)
+  functions.push(f)
   return f
 }
 
-type Body = (a?: unknown, b?: unknown, c?: unknown, d?: unknown, e?: unknown, f?: unknown, g?: unknown, h?: unknown, i?: unknown, j?: unknown) => unknown
+type Body = (
+  a?: unknown,
+  b?: unknown,
+  c?: unknown,
+  d?: unknown,
+  e?: unknown,
+  f?: unknown,
+  g?: unknown,
+  h?: unknown,
+  i?: unknown,
+  j?: unknown,
+) => unknown
 
 /** looks the call up, moves the clock, and makes it the context of what follows */
 function begin(fn: Kfn, from: Context): Call {

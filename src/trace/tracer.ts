@@ -1,11 +1,11 @@
 import { clock } from '../sim/clock.ts'
-import { type Edge, edgesOf, type Symbol } from './facts.ts'
+import { type Edge, type KernelSymbol, parseEdges } from './facts.ts'
 
 /** A declared kernel function. */
 export interface Kfn {
   readonly id: number
   readonly name: string
-  readonly symbol: Symbol
+  readonly symbol: KernelSymbol
   /** where its own calls are looked up, when it is really called */
   readonly root: Context
   /** which argument is the sk_buff (`struct sk_buff *`), -1 for none */
@@ -35,13 +35,19 @@ export interface Call {
 
 /** Where a call is made from: a function of the image and the inlined functions on the way. */
 export class Context {
-  readonly calls = new Map<Kfn, Call>()
   readonly real: Kfn | null
   readonly path: readonly string[]
+  #calls: Map<Kfn, Call> | null = null
 
   constructor(real: Kfn | null, path: readonly string[]) {
     this.real = real
     this.path = path
+  }
+
+  /** the calls that were made from there; most functions make none */
+  get calls(): Map<Kfn, Call> {
+    this.#calls ??= new Map()
+    return this.#calls
   }
 }
 
@@ -79,6 +85,11 @@ export interface TracedSkb {
   readonly gso_size: number
   readonly gso_segs: number
   readonly nr_frags: number
+  /** a VLAN tag that rides beside the frame; vlan_proto 0 for none */
+  readonly vlan_proto: number
+  readonly vlan_tci: number
+  /** the queue that it is on, null for none */
+  readonly list: object | null
   /** the bytes of page fragment `i` */
   frag(i: number): Uint8Array
 }
@@ -155,48 +166,79 @@ export const traceTime = (): number => clock.now / clock.perNs
 /** own instructions of a function that was never measured */
 const UNMEASURED = 20
 
-/** Finds out, once, what the call of `fn` from `from` is in that build of the kernel. */
-export function resolveCall(from: Context, fn: Kfn): Call {
-  const edge = from.real === null ? undefined : findEdge(from.real.name, from.path, fn.name)
-  const { symbol } = fn
-  const inlined = edge === undefined ? symbol.kind === 'inline-only' : edge.called.length === 0 && edge.inlined.length > 0
-  const kind: CallKind = inlined ? 'inlined' : symbol.ftrace ? 'call' : 'notrace'
-  const own = inlined ? 0 : symbol.cost || UNMEASURED
-  const before = own >> 1
-  return {
-    fn,
-    kind,
-    visible: kind === 'call',
-    line: (inlined ? edge?.inlined[0] : edge?.called[0]) ?? 0,
-    tail: !inlined && (edge?.tail ?? false),
-    known: edge !== undefined,
-    context: inlined ? new Context(from.real, [...from.path, fn.name]) : fn.root,
-    before,
-    after: own - before,
+/** A call as the build's tables have it. Where it stands is looked up when somebody asks. */
+class Resolved implements Call {
+  readonly fn: Kfn
+  readonly kind: CallKind
+  readonly visible: boolean
+  readonly known: boolean
+  readonly context: Context
+  readonly before: number
+  readonly after: number
+  readonly #from: Context
+
+  constructor(from: Context, fn: Kfn) {
+    const edges = from.real === null ? '' : findEdges(from.real.symbol.calls, from.path, fn.name)
+    const { symbol } = fn
+    const inlined = edges === '' ? symbol.kind === 'inline-only' : !anyCalled(edges)
+    this.fn = fn
+    this.kind = inlined ? 'inlined' : symbol.ftrace ? 'call' : 'notrace'
+    this.visible = this.kind === 'call'
+    this.known = edges !== ''
+    this.context = inlined ? new Context(from.real, [...from.path, fn.name]) : fn.root
+    const own = inlined ? 0 : symbol.cost || UNMEASURED
+    this.before = own >> 1
+    this.after = own - this.before
+    this.#from = from
+  }
+
+  #edges(): Edge[] {
+    const { real, path } = this.#from
+    return real === null ? [] : parseEdges(findEdges(real.symbol.calls, path, this.fn.name))
+  }
+
+  get line(): number {
+    for (const e of this.#edges()) {
+      const [line] = this.kind === 'inlined' ? e.inlined : e.called
+      if (line !== undefined) return line
+    }
+    return 0
+  }
+
+  get tail(): boolean {
+    return this.kind !== 'inlined' && this.#edges().some((e) => e.tail)
   }
 }
 
+/** whether one of these rows (`path|lines, inlined|lines, called|tail;`) is a real call */
+function anyCalled(edges: string): boolean {
+  for (let at = 0; at < edges.length; at = edges.indexOf(';', at) + 1) {
+    at = edges.indexOf('|', edges.indexOf('|', at) + 1)
+    if (edges[at + 1] !== '|') return true
+  }
+  return false
+}
+
+/** Finds out, once, what the call of `fn` from `from` is in that build of the kernel. */
+export const resolveCall = (from: Context, fn: Kfn): Call => new Resolved(from, fn)
+
 /**
- * The row of the tables for `path > callee` in `caller`. Where the build has no such path (an inlined function between the two
- * that skbtrace does not name apart, or a compiler that moved a block), the row that shares the longest tail of the path is taken,
- * then any row of the callee.
+ * The row for `path > callee` among the calls of a function, '' when there is none. Where the build has no such path (an inlined function
+ * between the two that skbtrace does not name apart, or a compiler that moved a block), the row that shares the longest tail of the
+ * path is taken, then all rows of the callee.
  */
-function findEdge(caller: string, path: readonly string[], callee: string): Edge | undefined {
-  const rows = edgesOf(caller)
+function findEdges(calls: string, path: readonly string[], callee: string): string {
   for (let skip = 0; skip <= path.length; skip++) {
-    const hit = rows.get([...path.slice(skip), callee].join('>'))
-    if (hit !== undefined) return hit
+    let key = ';'
+    for (let i = skip; i < path.length; i++) key += `${path[i]}>`
+    const at = calls.indexOf(`${key}${callee}|`)
+    if (at >= 0) return calls.slice(at + 1, calls.indexOf(';', at + 1) + 1)
   }
-  let inlined: number[] = []
-  let called: number[] = []
-  let tail = false
-  for (const [key, e] of rows) {
-    if (key !== callee && !key.endsWith(`>${callee}`)) continue
-    inlined = inlined.concat(e.inlined)
-    called = called.concat(e.called)
-    tail ||= e.tail
-  }
-  return inlined.length + called.length > 0 ? { inlined, called, tail } : undefined
+  let all = ''
+  const end = `>${callee}|`
+  for (let at = calls.indexOf(end); at >= 0; at = calls.indexOf(end, at + 1))
+    all += calls.slice(at + 1, calls.indexOf(';', at) + 1)
+  return all
 }
 
 /** Says that bytes were copied, and takes the time that it takes: about an instruction for each 16 bytes. */
