@@ -1,0 +1,380 @@
+import { cmsg, ints, type SyscallName, sockaddrIn, sockaddrIn6, sockaddrUn, syscallNumbers, timeval } from '../host/abi.ts'
+import type { Host } from '../host/host.ts'
+import type { Process, UserBuffer } from '../host/process.ts'
+import { constants } from './constants.ts'
+import { parseIn6 } from './ipv6.ts'
+import { type Arg, type CallStatement, type PlacedArg, ScenarioError } from './scenario.ts'
+
+/** What the calls of a scenario have set. */
+export type Variables = Map<string, number>
+
+/** A call that is ready to be made: everything it needs lies in the process's memory. */
+export interface PreparedCall {
+  /** what leaves the buffers behind when it is done */
+  make(): number
+  release(): void
+  /** descriptors are printed as `fd`: their number is chance */
+  makesDescriptor: boolean
+}
+
+/** Reads the arguments of one call, from left to right, by what the call wants in each place. */
+class Args {
+  #at = 0
+  readonly statement: CallStatement
+  readonly process: Process
+  readonly variables: Variables
+  readonly buffers: UserBuffer[] = []
+
+  constructor(statement: CallStatement, process: Process, variables: Variables) {
+    this.statement = statement
+    this.process = process
+    this.variables = variables
+  }
+
+  fail(message: string, column: number): never {
+    throw new ScenarioError(message, this.statement.line, column)
+  }
+
+  get left(): number {
+    return this.statement.args.length - this.#at
+  }
+
+  #next(what: string): PlacedArg {
+    const a = this.statement.args[this.#at++]
+    if (a === undefined) this.fail(`${this.statement.name}() needs ${what} as argument ${this.#at}`, this.statement.column)
+    return a
+  }
+
+  #wrong(a: PlacedArg, what: string): never {
+    this.fail(`${this.statement.name}() wants ${what} as argument ${this.#at}`, a.column)
+  }
+
+  #value(names: readonly string[], column: number): number {
+    let v = 0
+    for (const n of names) {
+      const known = this.variables.get(n) ?? (Object.hasOwn(constants, n) ? constants[n] : undefined)
+      if (known === undefined) this.fail(`'${n}' was never set, and is no constant that skbtrace knows`, column)
+      v |= known
+    }
+    return v
+  }
+
+  number(what: string): number {
+    const a = this.#next(what)
+    if (a.arg.kind === 'number') return a.arg.value
+    if (a.arg.kind === 'names') return this.#value(a.arg.names, a.column)
+    return this.#wrong(a, what)
+  }
+
+  /** a number that may be left out */
+  optional(what: string, otherwise: number): number {
+    return this.left > 0 ? this.number(what) : otherwise
+  }
+
+  fd(): number {
+    const a = this.#next('a descriptor')
+    if (a.arg.kind === 'number') return a.arg.value
+    if (a.arg.kind !== 'names' || a.arg.names.length !== 1) return this.#wrong(a, 'a descriptor')
+    const [name = ''] = a.arg.names
+    const fd = this.variables.get(name)
+    if (fd === undefined) this.fail(`'${name}' was never set`, a.column)
+    return fd
+  }
+
+  text(what: string): string {
+    const a = this.#next(what)
+    return a.arg.kind === 'string' ? a.arg.value : this.#wrong(a, what)
+  }
+
+  /** a length: a buffer of it, whose byte i is i & 0xff, or that nobody has touched, for a call that writes to it */
+  buffer(use: 'read' | 'write'): UserBuffer {
+    const a = this.#next('a length')
+    if (a.arg.kind === 'fault') return this.#keep(this.process.unreadable(this.#length(a.arg.length, a.column)))
+    const n =
+      a.arg.kind === 'number'
+        ? a.arg.value
+        : a.arg.kind === 'names'
+          ? this.#value(a.arg.names, a.column)
+          : this.#wrong(a, 'a length')
+    return this.#keep(this.process.map(this.#length(n, a.column), use === 'read' ? 'pattern' : 'untouched'))
+  }
+
+  /** `[100,2000]` or one length: buffers that lie one after the other */
+  vector(use: 'read' | 'write'): UserBuffer[] {
+    const a = this.statement.args[this.#at]
+    if (a?.arg.kind !== 'iovec') return [this.buffer(use)]
+    this.#at++
+    const lengths = a.arg.lengths.map((n) => this.#length(n, a.column))
+    const whole = this.#keep(
+      this.process.map(
+        lengths.reduce((s, n) => s + n, 0),
+        use === 'read' ? 'pattern' : 'untouched',
+      ),
+    )
+    let address = whole.address
+    return lengths.map((length) => {
+      const b = { address, length }
+      address += length
+      return b
+    })
+  }
+
+  #length(n: number, column: number): number {
+    if (n < 0) this.fail(`a length cannot be negative (${n})`, column)
+    return n
+  }
+
+  #keep(b: UserBuffer): UserBuffer {
+    this.buffers.push(b)
+    return b
+  }
+
+  address(): Uint8Array {
+    const a = this.#next('an address such as 127.0.0.1:8080')
+    switch (a.arg.kind) {
+      case 'inet':
+        return sockaddrIn(a.arg.address, a.arg.port)
+      case 'string':
+        return sockaddrUn(a.arg.value)
+      case 'inet6':
+        return sockaddrIn6(
+          parseIn6(a.arg.address) ?? this.fail(`'${a.arg.address}' is not an IPv6 address`, a.column),
+          a.arg.port,
+        )
+      case 'packet':
+        return this.fail('AF_PACKET is not there yet', a.column)
+      case 'names':
+        if (a.arg.names.length === 1 && a.arg.names[0] === 'AF_UNSPEC') return new Uint8Array(16)
+    }
+    return this.#wrong(a, 'an address such as 127.0.0.1:8080')
+  }
+
+  /** an address and control messages, in any order, to the end of the arguments */
+  rest(): { address: Uint8Array | null; control: Uint8Array | null } {
+    let address: Uint8Array | null = null
+    const control: Uint8Array[] = []
+    while (this.left > 0) {
+      const a = this.statement.args[this.#at]
+      if (a?.arg.kind === 'control') {
+        this.#at++
+        control.push(controlMessage(a.arg, (message) => this.fail(message, a.column)))
+      } else address = this.address()
+    }
+    return { address, control: control.length > 0 ? Buffer.concat(control) : null }
+  }
+
+  option(level: number, name: number): Uint8Array {
+    const a = this.#next('a value')
+    switch (a.arg.kind) {
+      case 'string':
+        return Buffer.from(a.arg.value, 'latin1')
+      case 'struct':
+        // struct timeval has two longs, struct linger two ints
+        return level === constants.SOL_SOCKET && (name === constants.SO_RCVTIMEO || name === constants.SO_SNDTIMEO)
+          ? timeval(a.arg.values[0] ?? 0, a.arg.values[1] ?? 0)
+          : ints(...a.arg.values)
+      case 'number':
+        return ints(a.arg.value)
+      case 'names':
+        return ints(this.#value(a.arg.names, a.column))
+    }
+    return this.#wrong(a, 'a value')
+  }
+
+  end(): void {
+    const a = this.statement.args[this.#at]
+    if (a !== undefined)
+      this.fail(`${this.statement.name}() takes ${this.#at} arguments, not ${this.statement.args.length}`, a.column)
+  }
+}
+
+function controlMessage(arg: Extract<Arg, { kind: 'control' }>, fail: (message: string) => never): Uint8Array {
+  const u16 = new Uint8Array([arg.value & 0xff, (arg.value >> 8) & 0xff])
+  switch (arg.name) {
+    case 'UDP_SEGMENT':
+      return cmsg(constants.SOL_UDP ?? 0, constants.UDP_SEGMENT ?? 0, u16)
+    case 'IP_TTL':
+    case 'IP_TOS':
+      return cmsg(constants.SOL_IP ?? 0, constants[arg.name] ?? 0, ints(arg.value))
+  }
+  return fail(`'${arg.name}' is no control message that skbtrace knows: UDP_SEGMENT, IP_TTL, IP_TOS`)
+}
+
+/** room for an option that getsockopt returns */
+const OPTION_ROOM = 256
+
+type Maker = (a: Args, p: Process) => () => number
+const fdMakers = new Set(['socket', 'accept', 'accept4', 'open', 'dup'])
+
+/** pipe() and socketpair() set p0 and p1 */
+function pair(a: Args, p: Process, make: (at: number) => number): () => number {
+  return () => {
+    const { result, fds } = p.pair(make)
+    if (result === 0) {
+      a.variables.set('p0', fds[0])
+      a.variables.set('p1', fds[1])
+    }
+    return result
+  }
+}
+
+/** what is sent and received by a call on a descriptor, a buffer and flags */
+const transfer =
+  (name: SyscallName, use: 'read' | 'write', flags: boolean): Maker =>
+  (a, p) => {
+    const fd = a.fd()
+    const b = a.buffer(use)
+    const f = flags ? a.optional('flags', 0) : 0
+    return () => p.syscall(name, fd, b.address, b.length, ...(flags ? [f, 0, 0] : []))
+  }
+
+const vector =
+  (name: 'readv' | 'writev'): Maker =>
+  (a, p) => {
+    const fd = a.fd()
+    const list = a.vector(name === 'writev' ? 'read' : 'write')
+    return () => p.vector(name, fd, list)
+  }
+
+const message =
+  (name: 'sendmsg' | 'recvmsg'): Maker =>
+  (a, p) => {
+    const fd = a.fd()
+    const list = a.vector(name === 'sendmsg' ? 'read' : 'write')
+    const flags = a.optional('flags', 0)
+    const { address, control } = a.rest()
+    return () => p.msg(name, fd, list, flags, address, control)
+  }
+
+const makers: Readonly<Record<string, Maker>> = {
+  socket: (a, p) => {
+    const [domain, type, protocol] = [a.number('a domain'), a.number('a type'), a.optional('a protocol', 0)]
+    return () => p.syscall('socket', domain, type, protocol)
+  },
+  bind: (a, p) => {
+    const fd = a.fd()
+    const address = a.address()
+    return () => p.bind(fd, address)
+  },
+  listen: (a, p) => {
+    const [fd, backlog] = [a.fd(), a.optional('a backlog', 128)]
+    return () => p.syscall('listen', fd, backlog)
+  },
+  accept: (a, p) => {
+    const fd = a.fd()
+    return () => p.syscall('accept', fd, 0, 0)
+  },
+  accept4: (a, p) => {
+    const [fd, flags] = [a.fd(), a.optional('flags', 0)]
+    return () => p.syscall('accept4', fd, 0, 0, flags)
+  },
+  connect: (a, p) => {
+    const fd = a.fd()
+    const address = a.address()
+    return () => p.connect(fd, address)
+  },
+  send: transfer('sendto', 'read', true),
+  sendto: (a, p) => {
+    const fd = a.fd()
+    const b = a.buffer('read')
+    const flags = a.optional('flags', 0)
+    const address = a.left > 0 ? a.address() : null
+    return () => p.sendto(fd, b.address, b.length, flags, address)
+  },
+  sendmsg: message('sendmsg'),
+  sendmmsg: (a, p) => {
+    const fd = a.fd()
+    const list = a.vector('read')
+    const flags = a.optional('flags', 0)
+    const { address } = a.rest()
+    return () => p.sendmmsg(fd, list, flags, address)
+  },
+  write: transfer('write', 'read', false),
+  writev: vector('writev'),
+  read: transfer('read', 'write', false),
+  readv: vector('readv'),
+  recv: transfer('recvfrom', 'write', true),
+  recvfrom: transfer('recvfrom', 'write', true),
+  recvmsg: message('recvmsg'),
+  sendfile: (a, p) => {
+    const [out, from, count] = [a.fd(), a.fd(), a.number('a number of bytes')]
+    return () => p.syscall('sendfile', out, from, 0, count)
+  },
+  shutdown: (a, p) => {
+    const [fd, how] = [a.fd(), a.number('SHUT_RD, SHUT_WR or SHUT_RDWR')]
+    return () => p.syscall('shutdown', fd, how)
+  },
+  close: (a, p) => {
+    const fd = a.fd()
+    return () => p.syscall('close', fd)
+  },
+  dup: (a, p) => {
+    const fd = a.fd()
+    return () => p.syscall('dup', fd)
+  },
+  fcntl: (a, p) => {
+    const [fd, command, value] = [a.fd(), a.number('a command such as F_SETFL'), a.optional('a value', 0)]
+    return () => p.syscall('fcntl', fd, command, value)
+  },
+  setsockopt: (a, p) => {
+    const [fd, level, name] = [a.fd(), a.number('a level'), a.number('an option')]
+    const value = a.option(level, name)
+    return () => p.setsockopt(fd, level, name, value)
+  },
+  getsockopt: (a, p) => {
+    const [fd, level, name] = [a.fd(), a.number('a level'), a.number('an option')]
+    return () => p.getsockopt(fd, level, name, OPTION_ROOM).result
+  },
+  pipe: (a, p) => pair(a, p, (at) => p.syscall('pipe', at)),
+  socketpair: (a, p) => {
+    const [domain, type, protocol] = [a.number('a domain'), a.number('a type'), a.optional('a protocol', 0)]
+    return pair(a, p, (at) => p.syscall('socketpair', domain, type, protocol, at))
+  },
+  open: (a, p) => {
+    const path = a.text('a path in quotes')
+    const length = a.optional('a length', 0)
+    return () => p.openFile(path, length)
+  },
+}
+
+/** The calls that a scenario may make, by name. */
+export const callNames = (): string[] => [...Object.keys(makers), 'timer', 'sleep_ms', 'drain'].sort()
+
+/**
+ * Puts the arguments of a call where a program would have them. Nothing is traced by that.
+ * @throws ScenarioError for arguments that make no sense, with their column
+ */
+export function prepareCall(host: Host, statement: CallStatement, variables: Variables): PreparedCall {
+  const maker = Object.hasOwn(makers, statement.name) ? makers[statement.name] : undefined
+  if (maker === undefined)
+    throw new ScenarioError(
+      `'${statement.name}' is no call that skbtrace knows: ${callNames().join(' ')}`,
+      statement.line,
+      statement.column,
+    )
+  const args = new Args(statement, host.process, variables)
+  const make = maker(args, host.process)
+  args.end()
+  return {
+    make,
+    release: () => {
+      for (const b of args.buffers) host.process.unmap(b)
+    },
+    makesDescriptor: fdMakers.has(statement.name),
+  }
+}
+
+/** reads everything that waits on a socket, without blocking; bytes read */
+export function drain(host: Host, fd: number): number {
+  const b = host.process.map(65536, 'pattern')
+  let total = 0
+  for (;;) {
+    const n = host.process.syscall('recvfrom', fd, b.address, b.length, constants.MSG_DONTWAIT ?? 0, 0, 0)
+    if (n <= 0) break
+    total += n
+  }
+  host.process.unmap(b)
+  return total
+}
+
+export { syscallNumbers }

@@ -1,0 +1,65 @@
+import { Cable } from '../../hardware/cable.ts'
+import type { Host } from '../../host/host.ts'
+import { e1000_probe } from '../../kernel/drivers/net/ethernet/intel/e1000/e1000_main.ts'
+import { virtnet_probe } from '../../kernel/drivers/net/virtio_net.ts'
+import { load_modules } from '../../kernel/include/linux/init.ts'
+import { type net_device, netdev_get_tx_queue } from '../../kernel/include/linux/netdevice.ts'
+import { dev_open } from '../../kernel/net/core/dev.ts'
+import { nf_hooks_elsewhere } from '../../kernel/net/netfilter/core.ts'
+import '../../kernel/net/sched/sch_fq_codel.ts'
+import { failed, type Outcome, ok } from '../command.ts'
+
+const drivers = {
+  e1000: {
+    probe: e1000_probe,
+    mac: (end: number) => Uint8Array.of(0x52, 0x54, 0, 0, 0xe1, 1 + end),
+    // the cards of the recordings had sent a multicast listener report of 90 bytes when their link came up
+    limit: 90,
+  },
+  virtio_net: {
+    probe: virtnet_probe,
+    mac: (end: number) => Uint8Array.of(0x52, 0x54, 0, 0, 0xf1, 1 + end),
+    // the driver keeps the byte queue limit while the device is down: in the recordings it had grown before
+    limit: 65536,
+  },
+}
+const isDriver = (name: string): name is keyof typeof drivers => Object.hasOwn(drivers, name)
+
+const cables = new WeakMap<Host, Map<string, Cable>>()
+
+/** the cable between the host's card `name` and the peer's */
+export const cableOf = (host: Host, name: string): Cable | undefined => cables.get(host)?.get(name)
+
+/** `hw eth0 e1000`: a card, one of the same kind in the namespace `peer`, and a cable between them; both ends up */
+export function hw(host: Host, words: readonly string[], _netns: string): Outcome {
+  const [, name, driver, ...rest] = words
+  if (name === undefined || driver === undefined || rest.length > 0) return failed('usage: hw DEVICE e1000|virtio_net')
+  if (!isDriver(driver)) return failed(`hw: no driver '${driver}': there are ${Object.keys(drivers).join(', ')}`)
+  load_modules()
+  // the machine that has cards in the recordings had no netfilter hooks; the one without had those that Debian registers at boot
+  nf_hooks_elsewhere(false)
+  const { probe, mac, limit } = drivers[driver]
+  const cable = new Cable()
+  const devices: net_device[] = []
+  for (const end of [0, 1] as const) {
+    const n = host.netns(end === 0 ? '' : 'peer')
+    if (n.dev_name_head.has(name)) return failed(`hw: '${name}' is there already`)
+    const dev = probe(n, name, mac(end), cable, end)
+    if (typeof dev === 'number') return failed(`hw: ${name}: error ${-dev}`)
+    devices.push(dev)
+  }
+  for (const dev of devices) {
+    const err = dev_open(dev)
+    if (err < 0) return failed(`hw: ${name}: error ${-err}`)
+    const { dql } = netdev_get_tx_queue(dev, 0)
+    dql.limit = limit
+    dql.adj_limit = limit
+  }
+  let mine = cables.get(host)
+  if (mine === undefined) {
+    mine = new Map()
+    cables.set(host, mine)
+  }
+  mine.set(name, cable)
+  return ok()
+}

@@ -1,0 +1,137 @@
+import { ETH_P_8021AD, ETH_P_8021Q } from '../../../kernel/include/linux/if_ether.ts'
+import { vlan_dev_priv } from '../../../kernel/include/linux/if_vlan.ts'
+import type { net_device } from '../../../kernel/include/linux/netdevice.ts'
+import type { rtnl_link_attrs } from '../../../kernel/include/net/rtnetlink.ts'
+import type { vlan_attrs } from '../../../kernel/net/8021q/vlan.ts'
+import type { br_info } from '../../../kernel/net/bridge/br.ts'
+import { fail, type Words } from '../words.ts'
+import type { Context } from './context.ts'
+
+const USAGE = 255
+
+interface Parsed {
+  name: string | null
+  type: string | null
+  tb: rtnl_link_attrs
+}
+type ParseLink = (w: Words) => Parsed
+
+/** A kind of device: how its words are read, and what `ip -d link` says of it. */
+interface Kind {
+  parse: (c: Context, w: Words, tb: rtnl_link_attrs, parseLink: ParseLink) => unknown
+  details?: (d: net_device) => string
+}
+
+const unknownWord = (kind: string, word: string): never => fail(`${kind}: unknown command "${word}"?`, USAGE)
+
+const kinds: Readonly<Record<string, Kind>> = {
+  veth: {
+    parse: (_c, w, _tb, parseLink) => {
+      if (w.done) return { peer: null }
+      const word = w.next()
+      if (word !== 'peer') fail('Usage: ip link <options> type veth [peer <options>]', USAGE)
+      const peer = parseLink(w)
+      if (peer.name !== null) peer.tb.ifname = peer.name
+      return { peer: peer.tb }
+    },
+  },
+  dummy: {
+    parse: (_c, w) => {
+      if (!w.done) w.garbage('dev', w.peek)
+      return null
+    },
+  },
+  bridge: {
+    parse: (_c, w) => {
+      const info: br_info = {}
+      while (!w.done) {
+        const word = w.next()
+        if (word === 'ageing_time') info.ageing_time = w.number('invalid ageing_time')
+        else if (word === 'mcast_snooping') info.mcast_snooping = w.number('invalid mcast_snooping') !== 0
+        else if (word === 'group_fwd_mask') info.group_fwd_mask = w.number('invalid group_fwd_mask')
+        else if (word === 'forward_delay' || word === 'hello_time' || word === 'max_age' || word === 'priority')
+          w.number(`invalid ${word}`)
+        else if (word === 'stp_state' || word === 'vlan_filtering') {
+          if (w.number(`invalid ${word}`) !== 0) fail(`Error: "${word} 1" is not there on this host.`)
+        } else unknownWord('bridge', word)
+      }
+      return info
+    },
+  },
+  vlan: {
+    parse: (_c, w) => {
+      const info: vlan_attrs = {}
+      const bit: Readonly<Record<string, number>> = { reorder_hdr: 1, gvrp: 2, loose_binding: 4, mvrp: 8, bridge_binding: 16 }
+      const maps = (): [number, number][] => {
+        const out: [number, number][] = []
+        for (let m = /^(\d+):(\d+)$/.exec(w.peek); m !== null; m = /^(\d+):(\d+)$/.exec(w.peek)) {
+          out.push([Number(m[1]), Number(m[2])])
+          w.next()
+        }
+        return out
+      }
+      while (!w.done) {
+        const word = w.next()
+        if (word === 'id') info.id = w.number('id is invalid')
+        else if (word === 'protocol') {
+          const p = w.next().toLowerCase()
+          if (p === '802.1q' || p === '8021q') info.protocol = ETH_P_8021Q
+          else if (p === '802.1ad' || p === '8021ad') info.protocol = ETH_P_8021AD
+          else w.invalid(p, 'protocol is invalid')
+        } else if (word === 'ingress-qos-map') info.ingress_qos = maps()
+        else if (word === 'egress-qos-map') info.egress_qos = maps()
+        else if (Object.hasOwn(bit, word)) {
+          const on = w.onOff(word)
+          info.flags ??= { flags: 0, mask: 0 }
+          const b = bit[word] ?? 0
+          info.flags.mask |= b
+          if (on) info.flags.flags |= b
+        } else unknownWord('vlan', word)
+      }
+      return info
+    },
+    details: (d) => {
+      const v = vlan_dev_priv(d)
+      const names = [
+        [1, 'REORDER_HDR'],
+        [2, 'GVRP'],
+        [8, 'MVRP'],
+        [4, 'LOOSE_BINDING'],
+        [16, 'BRIDGE_BINDING'],
+      ].flatMap(([b, n]) => (v.flags & Number(b) ? [String(n)] : []))
+      return ` protocol ${v.vlan_proto === ETH_P_8021AD ? '802.1ad' : '802.1Q'} id ${v.vlan_id} <${names.join(',')}>`
+    },
+  },
+}
+
+/** more kinds, from files of their own */
+const more = new Map<string, Kind>()
+export function registerKind(name: string, kind: Kind): void {
+  more.set(name, kind)
+}
+const kindOf = (name: string): Kind | undefined => more.get(name) ?? (Object.hasOwn(kinds, name) ? kinds[name] : undefined)
+
+/** what stands behind `type KIND`, as IFLA_INFO_DATA */
+export function kindData(
+  c: Context,
+  type: string,
+  w: Words,
+  tb: rtnl_link_attrs,
+  parseLink: ParseLink,
+  _adding: boolean,
+): unknown {
+  const kind = kindOf(type)
+  // the kernel has the last word on what it does not know
+  return kind === undefined ? null : kind.parse(c, w, tb, parseLink)
+}
+
+export function detailsOf(_c: Context, d: net_device): string {
+  const kind = d.rtnl_link_ops?.kind
+  const own = kind === undefined ? '' : ` \n    ${kind}${kindOf(kind)?.details?.(d) ?? ''}`
+  return (
+    ` promiscuity ${d.promiscuity} minmtu ${d.min_mtu} maxmtu ${d.max_mtu}${own} numtxqueues ${d.num_tx_queues} numrxqueues ${d.num_rx_queues} ` +
+    `gso_max_size ${d.gso_max_size} gso_max_segs ${d.gso_max_segs} `
+  )
+}
+
+export { unknownWord }

@@ -1,0 +1,28 @@
+import { fail, type Words } from '../words.ts'
+import { type Context, netnsOf } from './context.ts'
+
+/** `ip netns list|add|delete|identify` */
+export function ipNetns(c: Context, w: Words): string {
+  const what = w.done ? 'list' : w.next()
+  if ('list'.startsWith(what) || what === 'show')
+    return c.host
+      .netnsNames()
+      .map((n) => `${n}\n`)
+      .join('')
+  if ('add'.startsWith(what)) {
+    const name = w.next()
+    if (!c.host.addNetns(name)) fail(`Cannot create namespace file "/run/netns/${name}": File exists`)
+    return ''
+  }
+  if ('delete'.startsWith(what)) {
+    const name = w.next()
+    if (!c.host.deleteNetns(name)) fail(`Cannot remove namespace file "/run/netns/${name}": No such file or directory`)
+    return ''
+  }
+  if ('identify'.startsWith(what)) return c.net.name === '' ? '' : `${c.net.name}\n`
+  if (what === 'set' || 'attach'.startsWith(what)) fail(`"ip netns ${what}" is not there on this host.`)
+  fail(`Command "${what}" is unknown, try "ip netns help".`, 255)
+}
+
+/** the name of a namespace for `link-netns`; null for one without a name */
+export const netnsName = (c: Context, name: string): string | null => (netnsOf(c.host, name) === null ? null : name)

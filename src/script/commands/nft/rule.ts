@@ -1,0 +1,495 @@
+import { NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 } from '../../../kernel/include/generated/enums.ts'
+import { NF_ACCEPT, NF_DROP } from '../../../kernel/include/linux/netfilter.ts'
+import type { net } from '../../../kernel/include/net/net_namespace.ts'
+import {
+  NFT_CONTINUE,
+  NFT_GOTO,
+  NFT_JUMP,
+  NFT_REG_1,
+  NFT_RETURN,
+  type nft_expr,
+  type nft_set_elem,
+  type nft_table,
+  type nft_verdict,
+} from '../../../kernel/include/net/netfilter/nf_tables.ts'
+import { __dev_get_by_index, __dev_get_by_name } from '../../../kernel/net/core/dev.ts'
+import { nft_bitwise } from '../../../kernel/net/netfilter/nft_bitwise.ts'
+import { nft_byteorder_hton } from '../../../kernel/net/netfilter/nft_byteorder.ts'
+import {
+  NFT_CMP_EQ,
+  NFT_CMP_GT,
+  NFT_CMP_GTE,
+  NFT_CMP_LT,
+  NFT_CMP_LTE,
+  NFT_CMP_NEQ,
+  nft_cmp,
+} from '../../../kernel/net/netfilter/nft_cmp.ts'
+import { nft_counter_expr } from '../../../kernel/net/netfilter/nft_counter.ts'
+import { nft_immediate, nft_verdict_expr } from '../../../kernel/net/netfilter/nft_immediate.ts'
+import { nft_lookup_expr } from '../../../kernel/net/netfilter/nft_lookup.ts'
+import * as meta from '../../../kernel/net/netfilter/nft_meta.ts'
+import {
+  NFT_PAYLOAD_LL_HEADER,
+  NFT_PAYLOAD_NETWORK_HEADER,
+  NFT_PAYLOAD_TRANSPORT_HEADER,
+  nft_payload_load,
+} from '../../../kernel/net/netfilter/nft_payload.ts'
+import { nft_range } from '../../../kernel/net/netfilter/nft_range.ts'
+import type { Lexer, Token } from './lexer.ts'
+import * as t from './types.ts'
+
+export const IPPROTO = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const
+
+/** a rule as it is listed: fixed words, and counters that are read when they are printed */
+export type Part = string | (() => string)
+
+export interface Builder {
+  readonly lx: Lexer
+  readonly net: net
+  readonly table: nft_table
+  readonly exprs: nft_expr[]
+  readonly parts: Part[]
+  /** what the rule has made sure of already: NFPROTO_* and IPPROTO_*, 0 for nothing */
+  l3: number
+  l4: number
+}
+
+/** statements and matches of connection tracking, NAT and reject, each under its first word */
+export type Handler = (b: Builder, word: Token) => void
+export const handlers: Map<string, Handler> = new Map()
+
+const payload = (base: number, offset: number, len: number): nft_expr => nft_payload_load(base, offset, len, NFT_REG_1)
+
+/** makes sure that the packet is of that family before its header is read */
+export function needL3(b: Builder, pf: number, word: Token): void {
+  const known = b.table.family === NFPROTO_INET ? b.l3 : b.table.family
+  const name = (f: number): string => (f === NFPROTO_IPV4 ? 'ip' : 'ip6')
+  if (known === pf) return
+  if (known !== 0) b.lx.error(`conflicting protocols specified: ${name(known)} vs. ${name(pf)}`, word)
+  b.exprs.push(meta.nft_meta_load(meta.NFT_META_NFPROTO, NFT_REG_1), nft_cmp(NFT_REG_1, NFT_CMP_EQ, Uint8Array.of(pf)))
+  b.l3 = pf
+}
+export function needL4(b: Builder, proto: number, word: Token): void {
+  if (b.l4 === proto) return
+  if (b.l4 !== 0)
+    b.lx.error(
+      `conflicting protocols specified: ${t.inet_proto.format(Uint8Array.of(b.l4))} vs. ${t.inet_proto.format(Uint8Array.of(proto))}`,
+      word,
+    )
+  b.exprs.push(meta.nft_meta_load(meta.NFT_META_L4PROTO, NFT_REG_1), nft_cmp(NFT_REG_1, NFT_CMP_EQ, Uint8Array.of(proto)))
+  b.l4 = proto
+}
+
+const operators: Readonly<Record<string, number>> = {
+  '==': NFT_CMP_EQ,
+  eq: NFT_CMP_EQ,
+  '!=': NFT_CMP_NEQ,
+  ne: NFT_CMP_NEQ,
+  '<': NFT_CMP_LT,
+  lt: NFT_CMP_LT,
+  '<=': NFT_CMP_LTE,
+  le: NFT_CMP_LTE,
+  '>': NFT_CMP_GT,
+  gt: NFT_CMP_GT,
+  '>=': NFT_CMP_GTE,
+  ge: NFT_CMP_GTE,
+}
+const symbols = ['', '!= ', '< ', '<= ', '> ', '>= ']
+
+interface Value {
+  from: Uint8Array
+  to: Uint8Array | null
+  text: string
+  /** of an address: 10.0.0.0/8 */
+  prefix: number | null
+}
+
+/** 22, 1000-2000, 10.0.0.0/24 */
+export function value(b: Builder, type: t.Datatype, word: Token): Value {
+  const { text } = word
+  const single = type.parse(text)
+  if (single !== null) return { from: single, to: null, text: type.format(single), prefix: null }
+  const slash = text.indexOf('/')
+  if (slash > 0 && (type === t.ipv4_addr || type === t.ipv6_addr)) {
+    const address = type.parse(text.slice(0, slash))
+    const prefix = /^\d+$/.test(text.slice(slash + 1)) ? Number(text.slice(slash + 1)) : -1
+    if (address === null || prefix < 0 || prefix > type.size * 8) b.lx.error(`Could not parse ${type.name}`, word)
+    const from = address.map((x, i) => x & maskByte(prefix, i))
+    const to = from.map((x, i) => x | (~maskByte(prefix, i) & 0xff))
+    const host = prefix === type.size * 8
+    return {
+      from,
+      to: host ? null : to,
+      text: host ? type.format(from) : `${type.format(from)}/${prefix}`,
+      prefix: host ? null : prefix,
+    }
+  }
+  const dash = text.indexOf('-', 1)
+  const from = dash > 0 ? type.parse(text.slice(0, dash)) : null
+  const to = dash > 0 ? type.parse(text.slice(dash + 1)) : null
+  if (from === null || to === null) {
+    if (type === t.inet_service && /^[a-z]/i.test(text))
+      b.lx.error('Could not resolve service: Servname not found in nss-services file', word)
+    if (type === t.inet_proto && /^[a-z]/i.test(text)) b.lx.error('Could not resolve protocol name', word)
+    if (type === t.ipv4_addr || type === t.ipv6_addr) b.lx.error(`Could not resolve hostname: Name or service not known`, word)
+    b.lx.error(`Could not parse ${type.name}`, word)
+  }
+  return { from, to, text: `${type.format(from)}-${type.format(to)}`, prefix: null }
+}
+const maskByte = (prefix: number, i: number): number => (0xff << (8 - Math.min(8, Math.max(0, prefix - 8 * i)))) & 0xff
+
+/** a key, what is compared with it, and the words of the listing */
+export function match(b: Builder, label: string, type: t.Datatype, load: (len: number) => nft_expr): void {
+  const { lx } = b
+  if (lx.take('vmap')) {
+    verdictMap(b, label, type, load)
+    return
+  }
+  let mask: Uint8Array | null = null
+  let maskText = ''
+  if (lx.take('&', 'and')) {
+    const bits = flagsOf(b, type)
+    mask = bits.bytes
+    maskText = `& ${bits.text} `
+  }
+  const op = Object.hasOwn(operators, lx.peek) ? (operators[lx.next().text] ?? 0) : -1
+  const cmp = op < 0 ? NFT_CMP_EQ : op
+  const shown = `${label} ${maskText}${maskText && cmp === NFT_CMP_EQ ? '== ' : symbols[cmp]}`
+  if (lx.peek === '{') {
+    const elements = set(b, type)
+    b.exprs.push(
+      load(type.size),
+      nft_lookup_expr(
+        NFT_REG_1,
+        cmp === NFT_CMP_NEQ,
+        type.size,
+        elements.map((e) => e.element),
+      ),
+    )
+    b.parts.push(`${shown}{ ${elements.map((e) => e.text).join(', ')} }`)
+    return
+  }
+  if (mask !== null || type.bits) {
+    const bits = flagsOf(b, type)
+    b.exprs.push(load(type.size))
+    const zero = new Uint8Array(type.size)
+    if (mask !== null) b.exprs.push(nft_bitwise(NFT_REG_1, NFT_REG_1, mask, zero), nft_cmp(NFT_REG_1, cmp, bits.bytes))
+    // `ct state new` asks whether the bit is among those that are set
+    else if (op < 0) b.exprs.push(nft_bitwise(NFT_REG_1, NFT_REG_1, bits.bytes, zero), nft_cmp(NFT_REG_1, NFT_CMP_NEQ, zero))
+    else if (cmp === NFT_CMP_NEQ && bits.list)
+      b.exprs.push(nft_bitwise(NFT_REG_1, NFT_REG_1, bits.bytes, zero), nft_cmp(NFT_REG_1, NFT_CMP_EQ, zero))
+    else b.exprs.push(nft_cmp(NFT_REG_1, cmp, bits.bytes))
+    b.parts.push(`${op === NFT_CMP_EQ && mask === null ? `${label} == ` : shown}${bits.text}`)
+    return
+  }
+  const v = value(b, type, lx.next())
+  const bytes = (x: Uint8Array): Uint8Array => (type.network ? x : Uint8Array.from(x).reverse())
+  const toNetwork = (): void => {
+    if (!type.network) b.exprs.push(nft_byteorder_hton(NFT_REG_1, type.size))
+  }
+  if (v.to === null) {
+    b.exprs.push(load(v.from.length))
+    if (cmp > NFT_CMP_NEQ) toNetwork()
+    b.exprs.push(nft_cmp(NFT_REG_1, cmp, cmp > NFT_CMP_NEQ ? bytes(v.from) : v.from))
+  } else if (v.prefix !== null && v.prefix % 8 === 0 && v.prefix > 0) {
+    // nft reads no more of the header than the prefix has
+    b.exprs.push(load(v.prefix / 8), nft_cmp(NFT_REG_1, cmp, v.from.slice(0, v.prefix / 8)))
+  } else if (v.prefix !== null) {
+    const { prefix } = v
+    const netmask = v.from.map((_, i) => maskByte(prefix, i))
+    b.exprs.push(
+      load(type.size),
+      nft_bitwise(NFT_REG_1, NFT_REG_1, netmask, new Uint8Array(type.size)),
+      nft_cmp(NFT_REG_1, cmp, v.from),
+    )
+  } else {
+    b.exprs.push(load(type.size))
+    toNetwork()
+    if (cmp === NFT_CMP_NEQ) b.exprs.push(nft_range(NFT_REG_1, true, bytes(v.from), bytes(v.to)))
+    else b.exprs.push(nft_cmp(NFT_REG_1, NFT_CMP_GTE, bytes(v.from)), nft_cmp(NFT_REG_1, NFT_CMP_LTE, bytes(v.to)))
+  }
+  b.parts.push(`${shown}${v.text}`)
+}
+
+/** established,related or syn|ack or (syn | ack): all bits together */
+function flagsOf(b: Builder, type: t.Datatype): { bytes: Uint8Array; text: string; list: boolean } {
+  const bytes = new Uint8Array(type.size)
+  const paren = b.lx.take('(')
+  const words: string[] = []
+  let separator = ','
+  do {
+    const word = b.lx.next()
+    const v = type.parse(word.text)
+    if (v === null) b.lx.error(`Could not parse ${type.name}`, word)
+    for (const [i, x] of v.entries()) bytes[i] = (bytes[i] ?? 0) | x
+    words.push(type.format(v))
+    if (b.lx.peek === '|') separator = ' | '
+  } while (b.lx.take(',', '|'))
+  if (paren) b.lx.expect(')')
+  const text = words.join(separator)
+  return { bytes, text: paren ? `(${text})` : text, list: words.length > 1 }
+}
+
+function set(b: Builder, type: t.Datatype): { element: nft_set_elem; text: string }[] {
+  const out: { element: nft_set_elem; text: string }[] = []
+  b.lx.expect('{')
+  do {
+    if (b.lx.peek === '}') break
+    const v = value(b, type, b.lx.next())
+    out.push({ element: { key: v.from, end: v.to, verdict: null }, text: v.text })
+  } while (b.lx.take(','))
+  b.lx.expect('}')
+  return out.sort((x, y) => compare(x.element.key, y.element.key, type.network))
+}
+function compare(x: Uint8Array, y: Uint8Array, network: boolean): number {
+  for (let k = 0; k < x.length; k++) {
+    const i = network ? k : x.length - 1 - k
+    const d = (x[i] ?? 0) - (y[i] ?? 0)
+    if (d !== 0) return d
+  }
+  return 0
+}
+
+function verdictMap(b: Builder, label: string, type: t.Datatype, load: (len: number) => nft_expr): void {
+  const elements: { element: nft_set_elem; text: string }[] = []
+  b.lx.expect('{')
+  do {
+    if (b.lx.peek === '}') break
+    const word = b.lx.next()
+    // `80:accept` may be written without spaces
+    const colon = word.text.endsWith(':') ? word.text.length - 1 : -1
+    const v = value(b, type, colon > 0 ? { ...word, text: word.text.slice(0, colon) } : word)
+    if (colon < 0) b.lx.expect(':')
+    const verdict = verdictOf(b, b.lx.next())
+    if (verdict === null) b.lx.unexpected('verdict')
+    elements.push({ element: { key: v.from, end: v.to, verdict: verdict.verdict }, text: `${v.text} : ${verdict.text}` })
+  } while (b.lx.take(','))
+  b.lx.expect('}')
+  b.exprs.push(
+    load(type.size),
+    nft_lookup_expr(
+      NFT_REG_1,
+      false,
+      type.size,
+      elements.map((e) => e.element),
+    ),
+  )
+  b.parts.push(`${label} vmap { ${elements.map((e) => e.text).join(', ')} }`)
+}
+
+/** null for a word that is no verdict */
+function verdictOf(b: Builder, word: Token): { verdict: nft_verdict; text: string } | null {
+  const plain = (code: number): { verdict: nft_verdict; text: string } => ({ verdict: { code, chain: null }, text: word.text })
+  switch (word.text) {
+    case 'accept':
+      return plain(NF_ACCEPT)
+    case 'drop':
+      return plain(NF_DROP)
+    case 'continue':
+      return plain(NFT_CONTINUE)
+    case 'return':
+      return plain(NFT_RETURN)
+    case 'jump':
+    case 'goto': {
+      const name = b.lx.next()
+      const chain = b.table.chains.get(name.text)
+      if (chain === undefined || chain.ops !== null) b.lx.error('Could not process rule: No such file or directory', name)
+      return { verdict: { code: word.text === 'jump' ? NFT_JUMP : NFT_GOTO, chain }, text: `${word.text} ${name.text}` }
+    }
+  }
+  return null
+}
+
+interface Field {
+  type: t.Datatype
+  offset: number
+}
+const field = (type: t.Datatype, offset: number): Field => ({ type, offset })
+
+const ip: Readonly<Record<string, Field>> = {
+  length: field(t.integer16, 2),
+  id: field(t.integer16, 4),
+  ttl: field(t.integer8, 8),
+  protocol: field(t.inet_proto, 9),
+  checksum: field(t.integer16, 10),
+  saddr: field(t.ipv4_addr, 12),
+  daddr: field(t.ipv4_addr, 16),
+}
+const ip6: Readonly<Record<string, Field>> = {
+  length: field(t.integer16, 4),
+  nexthdr: field(t.inet_proto, 6),
+  hoplimit: field(t.integer8, 7),
+  saddr: field(t.ipv6_addr, 8),
+  daddr: field(t.ipv6_addr, 24),
+}
+const tcp: Readonly<Record<string, Field>> = {
+  sport: field(t.inet_service, 0),
+  dport: field(t.inet_service, 2),
+  sequence: field(t.integer32, 4),
+  ackseq: field(t.integer32, 8),
+  flags: field(t.tcp_flag, 13),
+  window: field(t.integer16, 14),
+  checksum: field(t.integer16, 16),
+  urgptr: field(t.integer16, 18),
+}
+const udp: Readonly<Record<string, Field>> = {
+  sport: field(t.inet_service, 0),
+  dport: field(t.inet_service, 2),
+  length: field(t.integer16, 4),
+  checksum: field(t.integer16, 6),
+}
+const icmp = (type: t.Datatype): Readonly<Record<string, Field>> => ({
+  type: field(type, 0),
+  code: field(t.integer8, 1),
+  checksum: field(t.integer16, 2),
+  id: field(t.integer16, 4),
+  sequence: field(t.integer16, 6),
+})
+const transport: Readonly<Record<string, [number, Readonly<Record<string, Field>>]>> = {
+  tcp: [IPPROTO.tcp, tcp],
+  udp: [IPPROTO.udp, udp],
+  icmp: [IPPROTO.icmp, icmp(t.icmp_type)],
+  icmpv6: [IPPROTO.icmpv6, icmp(t.icmpv6_type)],
+}
+
+/** a device by name or number: rules keep its number */
+const deviceType = (b: Builder): t.Datatype => ({
+  name: 'iface_index',
+  size: 4,
+  network: false,
+  parse: (word) => {
+    const index = /^\d+$/.test(word) ? Number(word) : (__dev_get_by_name(b.net, word)?.ifindex ?? 0)
+    return index === 0 ? null : Uint8Array.of(index & 0xff, (index >> 8) & 0xff, (index >> 16) & 0xff, index >>> 24)
+  },
+  format: (x) => {
+    const index = (x[0] ?? 0) | ((x[1] ?? 0) << 8) | ((x[2] ?? 0) << 16)
+    const dev = __dev_get_by_index(b.net, index)
+    return dev === null ? String(index) : `"${dev.name}"`
+  },
+})
+
+const metaKeys: Readonly<Record<string, [number, t.Datatype | null, boolean]>> = {
+  // key, type (null: a device), whether it is listed without "meta"
+  length: [meta.NFT_META_LEN, t.host_integer, false],
+  protocol: [meta.NFT_META_PROTOCOL, t.ether_type, false],
+  priority: [meta.NFT_META_PRIORITY, t.mark, false],
+  mark: [meta.NFT_META_MARK, t.mark, false],
+  iif: [meta.NFT_META_IIF, null, true],
+  oif: [meta.NFT_META_OIF, null, true],
+  iifname: [meta.NFT_META_IIFNAME, t.ifname, true],
+  oifname: [meta.NFT_META_OIFNAME, t.ifname, true],
+  skuid: [meta.NFT_META_SKUID, t.uid, false],
+  skgid: [meta.NFT_META_SKGID, t.uid, false],
+  nfproto: [meta.NFT_META_NFPROTO, t.nf_proto, false],
+  l4proto: [meta.NFT_META_L4PROTO, t.inet_proto, false],
+  pkttype: [meta.NFT_META_PKTTYPE, t.pkt_type, false],
+  cpu: [meta.NFT_META_CPU, t.host_integer, false],
+}
+
+function metaStatement(b: Builder, word: Token): void {
+  const key = Object.hasOwn(metaKeys, word.text) ? metaKeys[word.text] : undefined
+  if (key === undefined) b.lx.error(`syntax error, unexpected ${word.text}`, word)
+  const [id, type, bare] = key
+  const label = bare ? word.text : `meta ${word.text}`
+  const datatype = type ?? deviceType(b)
+  if (b.lx.take('set')) {
+    if (id !== meta.NFT_META_MARK && id !== meta.NFT_META_PRIORITY) b.lx.error(`meta key ${word.text} cannot be set`, word)
+    const v = value(b, datatype, b.lx.next())
+    b.exprs.push(nft_immediate(NFT_REG_1, v.from), meta.nft_meta_set(id, NFT_REG_1))
+    b.parts.push(`${label} set ${v.text}`)
+    return
+  }
+  const before = b.exprs.length
+  match(b, label, datatype, () => meta.nft_meta_load(id, NFT_REG_1))
+  // a plain comparison tells what the packet is: what follows needs not ask again
+  const [, cmp] = b.exprs.slice(before)
+  const data = (cmp as { data?: Uint8Array; op?: number } | undefined)?.data
+  if (b.exprs.length !== before + 2 || data === undefined || (cmp as { op?: number }).op !== NFT_CMP_EQ) return
+  if (id === meta.NFT_META_L4PROTO) b.l4 = data[0] ?? 0
+  if (id === meta.NFT_META_NFPROTO) b.l3 = data[0] ?? 0
+}
+
+function header(b: Builder, word: Token, base: number, fields: Readonly<Record<string, Field>>): void {
+  const name = b.lx.next()
+  const f = Object.hasOwn(fields, name.text) ? fields[name.text] : undefined
+  if (f === undefined) b.lx.error(`syntax error, unexpected ${name.text}`, name)
+  match(b, `${word.text} ${name.text}`, f.type, (len) => payload(base, f.offset, len))
+}
+
+/** reads the statements of a rule to its end */
+export function rule(b: Builder): void {
+  const { lx } = b
+  if (lx.ended) lx.unexpected('statement')
+  while (!lx.ended) {
+    const word = lx.next()
+    const own = word.quoted ? undefined : handlers.get(word.text)
+    if (own !== undefined) own(b, word)
+    else statement(b, word)
+  }
+}
+
+function statement(b: Builder, word: Token): void {
+  const { lx } = b
+  switch (word.text) {
+    case 'counter': {
+      let packets = 0
+      let bytes = 0
+      while (lx.peek === 'packets' || lx.peek === 'bytes') {
+        const which = lx.next().text
+        const n = Number(lx.next().text)
+        if (which === 'packets') packets = n
+        else bytes = n
+      }
+      const e = nft_counter_expr(packets, bytes)
+      b.exprs.push(e)
+      b.parts.push(() => `counter packets ${e.packets} bytes ${e.bytes}`)
+      return
+    }
+    case 'comment':
+      b.parts.push(`comment "${lx.next().text}"`)
+      return
+    case 'meta':
+      metaStatement(b, lx.next())
+      return
+    case 'ip':
+      needL3(b, NFPROTO_IPV4, word)
+      header(b, word, NFT_PAYLOAD_NETWORK_HEADER, ip)
+      return
+    case 'ip6':
+      needL3(b, NFPROTO_IPV6, word)
+      header(b, word, NFT_PAYLOAD_NETWORK_HEADER, ip6)
+      return
+    case 'th':
+      header(b, word, NFT_PAYLOAD_TRANSPORT_HEADER, { sport: field(t.inet_service, 0), dport: field(t.inet_service, 2) })
+      return
+    case 'ether': {
+      const name = lx.next()
+      if (name.text !== 'type') lx.error(`ether ${name.text} is not there on this host`, name)
+      match(b, 'ether type', t.ether_type, (len) => payload(NFT_PAYLOAD_LL_HEADER, 12, len))
+      return
+    }
+  }
+  const l4 = Object.hasOwn(transport, word.text) ? transport[word.text] : undefined
+  if (l4 !== undefined) {
+    const [proto, fields] = l4
+    if (proto === IPPROTO.icmp) needL3Silently(b, NFPROTO_IPV4)
+    if (proto === IPPROTO.icmpv6) needL3Silently(b, NFPROTO_IPV6)
+    needL4(b, proto, word)
+    header(b, word, NFT_PAYLOAD_TRANSPORT_HEADER, fields)
+    return
+  }
+  if (Object.hasOwn(metaKeys, word.text)) {
+    metaStatement(b, word)
+    return
+  }
+  const verdict = verdictOf(b, word) ?? lx.error(`syntax error, unexpected ${word.text}`, word)
+  b.exprs.push(nft_verdict_expr(verdict.verdict.code, verdict.verdict.chain))
+  b.parts.push(verdict.text)
+}
+
+/** icmp in a table of both families: nft asks for the family by way of the protocol number only where that is enough */
+function needL3Silently(b: Builder, pf: number): void {
+  if (b.table.family !== NFPROTO_INET || b.l3 === pf) return
+  b.exprs.push(meta.nft_meta_load(meta.NFT_META_NFPROTO, NFT_REG_1), nft_cmp(NFT_REG_1, NFT_CMP_EQ, Uint8Array.of(pf)))
+  b.l3 = pf
+}

@@ -1,0 +1,211 @@
+// the disciplines that `tc` can make
+import '../../kernel/net/sched/sch_fifo.ts'
+import '../../kernel/net/sched/sch_fq.ts'
+import '../../kernel/net/sched/sch_fq_codel.ts'
+import '../../kernel/net/sched/sch_htb.ts'
+import '../../kernel/net/sched/sch_mq.ts'
+import '../../kernel/net/sched/sch_netem.ts'
+import '../../kernel/net/sched/sch_prio.ts'
+import '../../kernel/net/sched/sch_tbf.ts'
+import { load_modules } from '../../kernel/include/linux/init.ts'
+import type { net_device } from '../../kernel/include/linux/netdevice.ts'
+import type { ref } from '../../kernel/include/linux/types.ts'
+import type { net } from '../../kernel/include/net/net_namespace.ts'
+import type { Qdisc } from '../../kernel/include/net/sch_generic.ts'
+import {
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  qdiscs_of,
+  tc_ctl_tclass,
+  tc_get_qdisc,
+  tc_modify_qdisc,
+} from '../../kernel/net/sched/sch_api.ts'
+import { failed, type HostCommand, type Outcome, ok } from '../command.ts'
+import { kinds } from './tc/kinds.ts'
+import { classid, handle, showClass, showHandle } from './tc/units.ts'
+import { CommandFailure, errorText, fail, Words } from './words.ts'
+
+const TC_H_ROOT = 0xffffffff
+
+/** the kernel's answer to a request, in iproute2's words */
+function answer(err: number, extack: ref<string>): void {
+  if (err >= 0) return
+  fail(extack.v === '' ? `RTNETLINK answers: ${errorText(-err)}` : `Error: ${extack.v}${extack.v.endsWith('.') ? '' : '.'}`, 2)
+}
+
+const device = (n: net, name: string): net_device => n.dev_name_head.get(name) ?? fail(`Cannot find device "${name}"`, 1)
+
+const flagsOf: Readonly<Record<string, number>> = {
+  add: NLM_F_EXCL | NLM_F_CREATE,
+  change: 0,
+  replace: NLM_F_CREATE | NLM_F_REPLACE,
+  link: NLM_F_REPLACE,
+  delete: 0,
+}
+const verb = (word: string, list: readonly string[]): string => list.find((v) => v.startsWith(word)) ?? ''
+
+interface Shown {
+  stats: boolean
+}
+
+function counters(q: Qdisc): {
+  bytes: number
+  packets: number
+  drops: number
+  overlimits: number
+  requeues: number
+  backlog: number
+  qlen: number
+} {
+  const { bstats, qstats } = q
+  return {
+    bytes: bstats.bytes,
+    packets: bstats.packets,
+    drops: qstats.drops,
+    overlimits: qstats.overlimits,
+    requeues: qstats.requeues,
+    backlog: qstats.backlog,
+    qlen: q.q.qlen,
+  }
+}
+const statLines = (c: ReturnType<typeof counters>): string =>
+  ` Sent ${c.bytes} bytes ${c.packets} pkt (dropped ${c.drops}, overlimits ${c.overlimits} requeues ${c.requeues}) \n` +
+  ` backlog ${c.backlog}b ${c.qlen}p requeues ${c.requeues}\n`
+
+function showQdisc(q: Qdisc, s: Shown): string {
+  const { id } = q.ops
+  const kind = kinds[id]
+  const place = q.parent === TC_H_ROOT ? 'root' : `parent ${showClass(q.parent)}`
+  const refcnt = q.refcnt !== 1 ? ` refcnt ${q.refcnt}` : ''
+  let out = `qdisc ${id} ${showHandle(q.handle)} dev ${q.dev.name} ${place}${refcnt} ${kind?.print(q.ops.dump?.(q) ?? {}) ?? ''}\n`
+  if (!s.stats) return out
+  out += statLines(counters(q))
+  const own = q.ops.dump_stats === undefined ? undefined : kind?.stats?.(q.ops.dump_stats(q))
+  return own === undefined ? out : `${out}${own}\n`
+}
+
+function qdisc(n: net, w: Words, s: Shown): string {
+  const command = w.done
+    ? 'show'
+    : verb(w.next(), ['add', 'delete', 'del', 'change', 'replace', 'link', 'get', 'show', 'list', 'lst'])
+  if (command === '' || command === 'get') fail(`Command "${w.rest[0] ?? ''}" is unknown, try "tc qdisc help".`, 255)
+  const showing = ['show', 'list', 'lst'].includes(command)
+  let dev: net_device | null = null
+  let parent = 0
+  let h = 0
+  let kind = ''
+  while (!w.done) {
+    if (w.take('dev')) {
+      if (dev !== null) w.garbage('dev', w.peek)
+      dev = device(n, w.next())
+    } else if (w.take('root')) {
+      if (parent) fail('Error: "root" is duplicate parent ID', 255)
+      parent = TC_H_ROOT
+    } else if (w.take('parent')) parent = classid(w.next())
+    else if (w.take('handle')) h = handle(w.next())
+    else if (['ingress', 'clsact'].includes(w.peek)) fail(`tc: ${w.peek} is not there`, 255)
+    else if (w.peek === 'invisible' && showing) w.next()
+    else if (showing) fail(`What is "${w.peek}"? Try "tc qdisc help".`, 255)
+    else {
+      kind = w.next()
+      break
+    }
+  }
+  if (showing) {
+    const all = dev === null ? n.dev_base_head : [dev]
+    return all
+      .flatMap((d) => qdiscs_of(d))
+      .filter((q) => !parent || q.parent === parent)
+      .filter((q) => !h || q.handle === h)
+      .map((q) => showQdisc(q, s))
+      .join('')
+  }
+  if (dev === null) fail('Cannot find device ""', 1)
+  const extack = { v: '' }
+  if (command.startsWith('del')) {
+    answer(tc_get_qdisc({ dev, parent, handle: h, kind, options: null, flags: 0 }, extack), extack)
+    return ''
+  }
+  const k = kind === '' ? undefined : Object.hasOwn(kinds, kind) ? kinds[kind] : undefined
+  if (kind !== '' && k === undefined) fail(`Unknown qdisc "${kind}", hence option "${w.peek}" is unparsable`, 1)
+  const options = k?.parse(w) ?? null
+  answer(tc_modify_qdisc({ dev, parent, handle: h, kind, options, flags: flagsOf[command] ?? 0 }, extack), extack)
+  return ''
+}
+
+function tclass(n: net, w: Words, s: Shown): string {
+  const command = w.done ? 'show' : verb(w.next(), ['add', 'delete', 'del', 'change', 'replace', 'show', 'list', 'lst'])
+  if (command === '') fail('Command is unknown, try "tc class help".', 255)
+  const showing = ['show', 'list', 'lst'].includes(command)
+  let dev: net_device | null = null
+  let parent = 0
+  let id = 0
+  let kind = ''
+  while (!w.done) {
+    if (w.take('dev')) dev = device(n, w.next())
+    else if (w.take('classid')) id = classid(w.next())
+    else if (w.take('root')) parent = TC_H_ROOT
+    else if (w.take('parent')) parent = classid(w.next())
+    else if (showing) fail(`What is "${w.peek}"? Try "tc class help".`, 255)
+    else {
+      kind = w.next()
+      break
+    }
+  }
+  if (dev === null) fail('Cannot find device ""', 1)
+  if (showing) {
+    let out = ''
+    for (const q of qdiscs_of(dev)) {
+      const { cl_ops } = q.ops
+      cl_ops?.walk(q, (cl) => {
+        const d = cl_ops.dump?.(q, cl) ?? null
+        if (d === null || (id && d.classid !== id)) return
+        const place = d.parentid === TC_H_ROOT ? 'root' : `parent ${showClass(d.parentid)}`
+        const leaf = d.leaf === null || d.leaf.handle === 0 ? '' : `leaf ${showHandle(d.leaf.handle)} `
+        out += `class ${q.ops.id} ${showClass(d.classid)} ${place} ${leaf}${kinds[q.ops.id]?.printClass?.(d.options) ?? ''}\n`
+        if (s.stats) out += statLines(d.stats)
+      })
+    }
+    return out
+  }
+  const k = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined
+  const remove = command.startsWith('del')
+  if (!remove && k?.parseClass === undefined) fail(`Error: Qdisc "${kind}" is classless.`, 1)
+  const options = remove ? null : (k?.parseClass?.(w) ?? null)
+  const extack = { v: '' }
+  answer(tc_ctl_tclass(dev, parent, id, kind, options, flagsOf[command] ?? 0, remove, extack), extack)
+  return ''
+}
+
+/** tc(8): queue disciplines and their classes */
+export const tc: HostCommand = (host, words, netns): Outcome => {
+  load_modules()
+  const w = new Words(words, 1)
+  let where = netns
+  const s: Shown = { stats: false }
+  try {
+    while (w.peek.startsWith('-')) {
+      const o = w.next().replace(/^--?/, '')
+      if (o === 'n' || o === 'net' || o === 'netns') where = w.next()
+      else if (o !== '' && 'statistics'.startsWith(o)) s.stats = true
+      else if (o !== '' && 'details'.startsWith(o)) continue
+      else fail(`Option "-${o}" is unknown, try "tc -help".`, 255)
+    }
+    let n: net
+    try {
+      n = host.netns(where)
+    } catch {
+      return failed(`Cannot open network namespace "${where}": No such file or directory`, 255)
+    }
+    const object = w.done ? '' : w.next()
+    if (object !== '' && 'qdisc'.startsWith(object)) return ok(qdisc(n, w, s))
+    if (object !== '' && 'class'.startsWith(object)) return ok(tclass(n, w, s))
+    if (['filter', 'chain', 'action', 'monitor', 'exec'].some((x) => object !== '' && x.startsWith(object)))
+      return failed(`tc: object "${object}" is not there`, 255)
+    return failed(`Object "${object}" is unknown, try "tc help".`, 1)
+  } catch (e) {
+    if (e instanceof CommandFailure) return failed(e.message, e.status)
+    throw e
+  }
+}
