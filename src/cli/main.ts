@@ -1,0 +1,72 @@
+import { Command, CommanderError } from 'commander'
+import { ClosedPipe, Output, OutputError } from '../formats/output.ts'
+import { UsageError } from './errors.ts'
+import { describeOption } from './options.ts'
+import { addRun } from './run.ts'
+import { addSend } from './send.ts'
+import { addSymbols } from './symbols.ts'
+
+declare const SKBTRACE_VERSION: string | undefined
+export const version = typeof SKBTRACE_VERSION === 'string' ? SKBTRACE_VERSION : '0.1.0'
+
+const verbs: Readonly<Record<string, (program: Command) => void>> = { send: addSend, run: addRun, symbols: addSymbols }
+
+/** the verbs and their options; of `verb` alone, when that is one: nothing else is asked for then */
+export function makeProgram(verb = ''): Command {
+  const program = new Command('skbtrace')
+    .description('Traces a packet through a simulated Linux 6.12.117 send path, function by function, byte by byte.')
+    .version(version, '--version', 'print the version')
+    .helpOption('-h, --help', 'print this')
+    .helpCommand(false)
+    .configureOutput({ outputError: () => {}, writeErr: () => {}, writeOut: print })
+    .configureHelp({ optionDescription: describeOption })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  skbtrace send --bytes 4096                  4096 bytes over TCP and loopback
+  echo hello | skbtrace send -                what comes in on standard input
+  skbtrace send --proto udp --bytes 512 --why and what the kernel decided
+  skbtrace send --view ftrace --detail full   just what function_graph prints
+  skbtrace run FILE.scn --format jsonl        a scenario, for other programs
+  skbtrace symbols 'tcp_*'                    the functions that are simulated`,
+    )
+  const only = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
+  for (const add of only === undefined ? Object.values(verbs) : [only]) add(program)
+  return program
+}
+
+/** Runs one command line; the exit status. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    if (args.length === 0) throw new UsageError('what shall it do? send, run or symbols; skbtrace --help tells')
+    await makeProgram(args[0]).parseAsync(args, { from: 'user' })
+    return 0
+  } catch (e) {
+    if (e instanceof ClosedPipe) return 0
+    if (e instanceof CommanderError) {
+      if (e.exitCode === 0) return 0
+      return complain(e.message.replace(/^error: /, ''), 2)
+    }
+    if (e instanceof UsageError) return complain(e.message, 2)
+    if (e instanceof OutputError) return complain(e.message, 1)
+    throw e
+  }
+}
+
+/** prints at once: the stream object behind process.stdout takes longer to make than the rest of the start */
+function print(text: string): void {
+  const out = Output.stdout()
+  out.write(text)
+  out.finish()
+}
+
+function complain(message: string, status: number): number {
+  process.stderr.write(`skbtrace: ${message.trim().replace(/\s*\n\s*/g, ' ')}\n`)
+  return status
+}
+
+main(process.argv.slice(2)).then((status) => {
+  process.exitCode = status
+})
