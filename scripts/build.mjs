@@ -85,10 +85,33 @@ const first = basename(program.path)
 mkdirSync(dist, { recursive: true })
 // import() becomes a require, which bin/skbtrace.js provides
 const supported = { 'dynamic-import': false }
+/**
+ * The program exports thousands of names, for the parts that are loaded later. As CommonJS they would be defined one by one at
+ * every start; as getters of an object that is made when a part first asks, they cost nothing until then.
+ */
+function exportLater(text) {
+  const at = text.lastIndexOf('export{')
+  const end = text.indexOf('}', at)
+  if (
+    at < 0 ||
+    text
+      .slice(end + 1)
+      .trim()
+      .replace(';', '') !== ''
+  )
+    throw new Error('the program does not end with its exports')
+  const getters = text
+    .slice(at + 'export{'.length, end)
+    .split(',')
+    .map((item) => item.trim().split(' as '))
+    .map(([from, to = from]) => `get ${to}(){return ${from}}`)
+  return `${text.slice(0, at)};Object.defineProperty(module,'exports',{configurable:true,get(){const value={${getters}};Object.defineProperty(module,'exports',{value});return value}});`
+}
 for (const file of outputFiles) {
   const name = basename(file.path)
   if (name === 'main.js') continue
-  const { code } = await transform(file.text, { format: 'cjs', platform: 'node', target: 'node20', minify: true, supported })
+  const source = name === first ? exportLater(file.text) : file.text
+  const { code } = await transform(source, { format: 'cjs', platform: 'node', target: 'node20', minify: true, supported })
   // an expression that is a function: vm.Script can run it, and keep what it compiled
   const text = `(function(require,module,exports){${code.replaceAll(`./${first}`, './cli.js').trimEnd()}\n})`
   // the cache belongs to this text and no other: V8 itself compares nothing but the length
