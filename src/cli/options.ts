@@ -54,7 +54,7 @@ export const size =
 
 const gather = (value: string, before: string[]): string[] => [...before, value]
 
-/** a choice in a help text: `(tcp, udp, unix; tcp unless told otherwise)` */
+/** a choice in a help text: `: tcp (default), udp, unix` */
 export function describeOption(o: Option): string {
   const choices = o.argChoices?.map((c) => (c === o.defaultValue ? `${c} (default)` : c)).join(', ')
   return choices === undefined ? o.description : `${o.description}${o.description === '' ? '' : ': '}${choices}`

@@ -1,9 +1,10 @@
 import { readFileSync, readSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { reasonOf } from '../formats/output.ts'
+import { ints } from '../host/abi.ts'
 import { Host } from '../host/host.ts'
 import type { Process, UserBuffer } from '../host/process.ts'
-import { flagsByName } from '../script/constants.ts'
+import { constants as c, flagsByName } from '../script/constants.ts'
 import { listen } from '../trace/tracer.ts'
 import { UsageError } from './errors.ts'
 import { addTraceOptions, size, type TraceOptions, wholeNumber } from './options.ts'
@@ -121,7 +122,7 @@ async function send(dash: string | undefined, o: SendOptions): Promise<void> {
   try {
     const w = new World(new Host({ seed: o.seed }), o.proto)
     listen(outputs.format)
-    w.connect((name, what) => setOptions(w, o, name, what))
+    w.connect((when, fd) => setOptions(w, o, when, fd))
     const call = makeCall(w.host, w, o, data, flags)
     for (let i = 0; i < (o.call === 'sendmmsg' ? 1 : o.count); i++) {
       outputs.format.begin(`> ${call.title}`, null)
@@ -141,24 +142,19 @@ async function send(dash: string | undefined, o: SendOptions): Promise<void> {
 
 /** options of the socket, before or after it is connected */
 function setOptions(w: World, o: SendOptions, when: 'before' | 'after', fd: number): void {
-  const set = (option: string, level: number, name: number, value: Uint8Array): void => {
-    const error = w.setsockopt(fd, level, name, value)
+  const set = (option: string, level: number | undefined, name: number | undefined, value: Uint8Array): void => {
+    const error = w.setsockopt(fd, level ?? 0, name ?? 0, value)
     if (error !== '') throw new UsageError(`${option}: the kernel refuses it (${error})`)
   }
-  const int = (v: number): Uint8Array => {
-    const b = new Uint8Array(4)
-    new DataView(b.buffer).setInt32(0, v, true)
-    return b
-  }
-  const [SOL_SOCKET, SOL_TCP, SOL_UDP] = [1, 6, 17]
   if (when === 'before') {
-    if (o.sndbuf !== undefined) set(`--sndbuf ${o.sndbuf}`, SOL_SOCKET, 7, int(o.sndbuf))
-    if (o.mss !== undefined) set(`--mss ${o.mss}`, SOL_TCP, 2, int(o.mss))
-    if (o.cc !== undefined) set(`--cc ${o.cc}`, SOL_TCP, 13, new TextEncoder().encode(o.cc))
+    if (o.sndbuf !== undefined) set(`--sndbuf ${o.sndbuf}`, c.SOL_SOCKET, c.SO_SNDBUF, ints(o.sndbuf))
+    if (o.mss !== undefined) set(`--mss ${o.mss}`, c.SOL_TCP, c.TCP_MAXSEG, ints(o.mss))
+    if (o.cc !== undefined) set(`--cc ${o.cc}`, c.SOL_TCP, c.TCP_CONGESTION, new TextEncoder().encode(o.cc))
     return
   }
-  if (o.nodelay) set('--nodelay', SOL_TCP, 1, int(1))
-  if (o.cork) set('--cork', o.proto === 'udp' ? SOL_UDP : SOL_TCP, o.proto === 'udp' ? 1 : 3, int(1))
+  if (o.nodelay) set('--nodelay', c.SOL_TCP, c.TCP_NODELAY, ints(1))
+  if (o.cork && o.proto === 'udp') set('--cork', c.SOL_UDP, c.UDP_CORK, ints(1))
+  else if (o.cork) set('--cork', c.SOL_TCP, c.TCP_CORK, ints(1))
 }
 
 /** the call, with its arguments in the process's memory, and how it reads */

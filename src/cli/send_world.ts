@@ -1,6 +1,6 @@
 import { sockaddrIn } from '../host/abi.ts'
 import { errnoName } from '../host/errno.ts'
-import type { Host } from '../host/host.ts'
+import { AFTERMATH, type Host } from '../host/host.ts'
 import { Process } from '../host/process.ts'
 import { NR_send } from '../kernel/arch/x86/entry/common.ts'
 import { WouldBlockForever } from '../kernel/kernel/sched/core.ts'
@@ -20,8 +20,6 @@ const MSG_DONTWAIT = 0x40
 /** how often a reader looks, in nanoseconds: at first, and soon after; when nothing comes for longer, it waits longer */
 const SOON = 20_000
 const LATER = 1e6
-/** milliseconds that the host goes on after the last call */
-const AFTERMATH = 300
 
 /** Two processes on one host, a socket of each, connected: one sends, the other reads whatever arrives. */
 export class World {

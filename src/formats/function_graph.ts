@@ -67,13 +67,11 @@ export const defaults: GraphOptions = {
 
 /** What a format adds between the lines of a graph. Each returns whole lines, or '' for nothing. */
 export interface Annotator {
-  begin(): void
   /** `fn`, whose line was printed, has this buffer in its hands: what has changed since it was shown last */
   inHands(fn: Kfn, skb: TracedSkb): string
   freed(skb: TracedSkb): void
   frame(device: string, netns: string, direction: 'in' | 'out', skb: TracedSkb): string
   drop(skb: TracedSkb, reason: string, where: string): string
-  end(): string
 }
 
 /** Puts the colours of a terminal around a line's parts. */
@@ -204,7 +202,6 @@ export class FunctionGraph implements Format {
     const { execution } = tracer
     this.#execution.pid = root !== null ? -2 : execution.kind === 'task' ? execution.pid : -1
     this.#recording = true
-    this.#annotator?.begin()
     this.#setHead()
   }
 
@@ -214,7 +211,6 @@ export class FunctionGraph implements Format {
     while (this.#depth > 0) this.#closeLine(--this.#depth, undefined)
     this.#open = 0
     this.#recording = false
-    if (this.#annotator !== null) this.#out.write(this.#annotator.end())
     if (this.#o.resultFirst) this.#out.release(`# ${this.#title} = ${result}\n`)
     else this.#out.write(`# = ${result}\n`)
   }

@@ -61,12 +61,6 @@ export class SkbNotes implements Annotator {
     this.#o = options
   }
 
-  begin(): void {}
-
-  end(): string {
-    return ''
-  }
-
   freed(skb: TracedSkb): void {
     this.#shown.delete(skb.id)
   }

@@ -47,7 +47,8 @@ export class Host {
   /** @throws RangeError when there is no such namespace */
   netns(name: string): net {
     const n = this.#nets.get(name)
-    if (n === undefined) throw new RangeError(`no network namespace '${name}': there are the host's own and 'peer'`)
+    if (n === undefined)
+      throw new RangeError(`no network namespace '${name}': there are the host's own and ${this.netnsNames().join(', ')}`)
     return n
   }
 
@@ -87,5 +88,8 @@ export class Host {
     this.runDue()
   }
 }
+
+/** milliseconds that a host goes on after the last call, so that what is on the way arrives: the recordings did the same */
+export const AFTERMATH = 300
 
 export { WouldBlockForever } from '../kernel/kernel/sched/core.ts'

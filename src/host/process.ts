@@ -7,17 +7,7 @@ import type { net } from '../kernel/include/net/net_namespace.ts'
 import { set_current } from '../kernel/kernel/sched/core.ts'
 import { do_mmap, do_munmap, peek_user } from '../kernel/mm/memory.ts'
 import { type Execution, runAs } from '../trace/tracer.ts'
-import {
-  cmsg,
-  ints,
-  iovecs,
-  type MessageHeader,
-  MMSGHDR_SIZE,
-  MSGHDR_SIZE,
-  msghdr,
-  type SyscallName,
-  syscallNumbers,
-} from './abi.ts'
+import { ints, iovecs, type MessageHeader, MMSGHDR_SIZE, msghdr, type SyscallName, syscallNumbers } from './abi.ts'
 
 /** an address that no program maps: below mmap_min_addr */
 const UNMAPPED = 0x1000
@@ -212,5 +202,3 @@ export class Process {
     }
   }
 }
-
-export { cmsg, MSGHDR_SIZE }

@@ -1,4 +1,4 @@
-import { cmsg, ints, type SyscallName, sockaddrIn, sockaddrIn6, sockaddrUn, syscallNumbers, timeval } from '../host/abi.ts'
+import { cmsg, ints, type SyscallName, sockaddrIn, sockaddrIn6, sockaddrUn, timeval } from '../host/abi.ts'
 import type { Host } from '../host/host.ts'
 import type { Process, UserBuffer } from '../host/process.ts'
 import { constants } from './constants.ts'
@@ -376,5 +376,3 @@ export function drain(host: Host, fd: number): number {
   host.process.unmap(b)
   return total
 }
-
-export { syscallNumbers }

@@ -43,6 +43,3 @@ export async function loadCommands(names: Iterable<string>): Promise<ReadonlyMap
   }
   return loaded
 }
-
-/** names of the commands that are there */
-export const commandsThere = (): string[] => Object.keys(commands).sort()

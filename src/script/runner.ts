@@ -1,5 +1,6 @@
+import { ints } from '../host/abi.ts'
 import { errnoName } from '../host/errno.ts'
-import { type Host, WouldBlockForever } from '../host/host.ts'
+import { AFTERMATH, type Host, WouldBlockForever } from '../host/host.ts'
 import { drain, prepareCall, type Variables } from './calls.ts'
 import type { HostCommand } from './command.ts'
 import { constants } from './constants.ts'
@@ -11,9 +12,6 @@ export interface Recorder {
   begin(text: string, root: string | null): void
   end(result: string): void
 }
-
-/** milliseconds that a scenario goes on after its last line, so that what is on the way arrives: the recordings did the same */
-const AFTERMATH = 300
 
 /** Runs the statements of a scenario on a host. */
 export class Runner {
@@ -36,7 +34,7 @@ export class Runner {
   }
 
   /**
-   * Runs one statement; what it printed of its outcome, `= 4096`, `= -1 EPIPE`, `= fd`.
+   * Runs one statement; its outcome (`4096`, `-1 EPIPE`, `fd`), or what a command printed.
    * @throws ScenarioError
    */
   step(s: Statement): string {
@@ -125,11 +123,6 @@ export class Runner {
   }
 
   #reuseAddress(s: CallStatement): void {
-    this.host.process.setsockopt(
-      this.#descriptor(s),
-      constants.SOL_SOCKET ?? 0,
-      constants.SO_REUSEADDR ?? 0,
-      new Uint8Array([1, 0, 0, 0]),
-    )
+    this.host.process.setsockopt(this.#descriptor(s), constants.SOL_SOCKET ?? 0, constants.SO_REUSEADDR ?? 0, ints(1))
   }
 }

@@ -102,8 +102,8 @@ type Body = (
   j?: unknown,
 ) => unknown
 
-/** looks the call up, moves the clock, and makes it the context of what follows */
-function begin(fn: Kfn, from: Context): Call {
+/** the call of `fn` from there: worked out the first time, then kept */
+function callFrom(fn: Kfn, from: Context): Call {
   let call = from.calls.get(fn)
   if (call === undefined) {
     call = resolveCall(from, fn)
@@ -121,7 +121,7 @@ function wrap(fn: Kfn, body: Body): Body {
       return () => {
         const from = tracer.context
         if (from !== last) {
-          call = begin(fn, from)
+          call = callFrom(fn, from)
           last = from
         }
         const here = call
@@ -138,7 +138,7 @@ function wrap(fn: Kfn, body: Body): Body {
       return (a) => {
         const from = tracer.context
         if (from !== last) {
-          call = begin(fn, from)
+          call = callFrom(fn, from)
           last = from
         }
         const here = call
@@ -155,7 +155,7 @@ function wrap(fn: Kfn, body: Body): Body {
       return (a, b) => {
         const from = tracer.context
         if (from !== last) {
-          call = begin(fn, from)
+          call = callFrom(fn, from)
           last = from
         }
         const here = call
@@ -172,7 +172,7 @@ function wrap(fn: Kfn, body: Body): Body {
       return (a, b, c) => {
         const from = tracer.context
         if (from !== last) {
-          call = begin(fn, from)
+          call = callFrom(fn, from)
           last = from
         }
         const here = call
@@ -189,7 +189,7 @@ function wrap(fn: Kfn, body: Body): Body {
       return (a, b, c, d) => {
         const from = tracer.context
         if (from !== last) {
-          call = begin(fn, from)
+          call = callFrom(fn, from)
           last = from
         }
         const here = call
@@ -207,7 +207,7 @@ function wrap(fn: Kfn, body: Body): Body {
       return (a, b, c, d, e, f, g, h, i, j) => {
         const from = tracer.context
         if (from !== last) {
-          call = begin(fn, from)
+          call = callFrom(fn, from)
           last = from
         }
         const here = call

@@ -110,7 +110,7 @@ export interface Sink {
   indirect?(pointer: string, target: string): void
   /** the processor now runs something else */
   context?(now: Execution, before: Execution): void
-  /** a frame was put on a device's wire */
+  /** a frame went out on a device, or came in */
   frame?(device: string, netns: string, direction: 'in' | 'out', skb: TracedSkb): void
   /** a buffer was freed for good */
   free?(skb: TracedSkb): void

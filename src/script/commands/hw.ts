@@ -36,7 +36,7 @@ export function hw(host: Host, words: readonly string[], _netns: string): Outcom
   if (name === undefined || driver === undefined || rest.length > 0) return failed('usage: hw DEVICE e1000|virtio_net')
   if (!isDriver(driver)) return failed(`hw: no driver '${driver}': there are ${Object.keys(drivers).join(', ')}`)
   load_modules()
-  // the machine that has cards in the recordings had no netfilter hooks; the one without had those that Debian registers at boot
+  // on the recorded machine that had cards no other namespace had netfilter hooks: docs/architecture.md
   nf_hooks_elsewhere(false)
   const { probe, mac, limit } = drivers[driver]
   const cable = new Cable()

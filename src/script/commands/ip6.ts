@@ -1,5 +1,5 @@
-import { RTPROT_BOOT } from '../../kernel/include/linux/rtnetlink.ts'
-import { IFA_F_NODAD, IFA_F_NOPREFIXROUTE } from '../../kernel/include/net/if_inet6.ts'
+import { IFA_F_NOPREFIXROUTE, RTPROT_BOOT } from '../../kernel/include/linux/rtnetlink.ts'
+import { IFA_F_NODAD } from '../../kernel/include/net/if_inet6.ts'
 import { fib6_config, RTF_GATEWAY } from '../../kernel/include/net/ip6_fib.ts'
 import { inet6_addr_add, inet6_addr_del } from '../../kernel/net/ipv6/addrconf.ts'
 import { ip6_route_change } from '../../kernel/net/ipv6/route.ts'

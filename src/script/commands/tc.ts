@@ -1,4 +1,5 @@
 // the disciplines that `tc` can make
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../../kernel/include/linux/rtnetlink.ts'
 import '../../kernel/net/sched/sch_fifo.ts'
 import '../../kernel/net/sched/sch_fq.ts'
 import '../../kernel/net/sched/sch_fq_codel.ts'
@@ -12,15 +13,7 @@ import type { net_device } from '../../kernel/include/linux/netdevice.ts'
 import type { ref } from '../../kernel/include/linux/types.ts'
 import type { net } from '../../kernel/include/net/net_namespace.ts'
 import type { Qdisc } from '../../kernel/include/net/sch_generic.ts'
-import {
-  NLM_F_CREATE,
-  NLM_F_EXCL,
-  NLM_F_REPLACE,
-  qdiscs_of,
-  tc_ctl_tclass,
-  tc_get_qdisc,
-  tc_modify_qdisc,
-} from '../../kernel/net/sched/sch_api.ts'
+import { qdiscs_of, tc_ctl_tclass, tc_get_qdisc, tc_modify_qdisc } from '../../kernel/net/sched/sch_api.ts'
 import { failed, type HostCommand, type Outcome, ok } from '../command.ts'
 import { kinds } from './tc/kinds.ts'
 import { classid, handle, showClass, showHandle } from './tc/units.ts'

@@ -59,12 +59,11 @@ import {
   netif_tx_wake_queue,
   passthru_features_check,
   register_netdevice,
-  skb_get_queue_mapping,
   unregister_netdevice,
 } from '../../net/core/dev.ts'
 import { napi_gro_receive } from '../../net/core/gro.ts'
 import { rtnl_configure_link, rtnl_create_link, rtnl_link_get_net, rtnl_link_register } from '../../net/core/rtnetlink.ts'
-import { __skb_push, kfree_skb, pskb_may_pull } from '../../net/core/skbuff.ts'
+import { __skb_push, kfree_skb, pskb_may_pull, skb_get_queue_mapping } from '../../net/core/skbuff.ts'
 import { sock_wfree } from '../../net/core/sock.ts'
 import { skb_tx_timestamp } from '../../net/core/timestamping.ts'
 import { eth_hw_addr_random, eth_mac_addr, ether_setup } from '../../net/ethernet/eth.ts'

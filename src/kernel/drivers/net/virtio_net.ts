@@ -62,8 +62,6 @@ import {
   netif_tx_wake_queue,
   passthru_features_check,
   register_netdev,
-  skb_get_queue_mapping,
-  skb_record_rx_queue,
 } from '../../net/core/dev.ts'
 import { napi_gro_receive } from '../../net/core/gro.ts'
 import {
@@ -78,10 +76,12 @@ import {
   skb_add_rx_frag,
   skb_can_coalesce,
   skb_coalesce_rx_frag,
+  skb_get_queue_mapping,
   skb_header_cloned,
   skb_partial_csum_set,
   skb_put,
   skb_put_data,
+  skb_record_rx_queue,
   skb_reserve,
   skb_to_sgvec,
 } from '../../net/core/skbuff.ts'

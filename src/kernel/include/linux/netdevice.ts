@@ -13,7 +13,6 @@ import type { ref } from './types.ts'
 
 export type { netdev_features_t }
 
-export const LOOPBACK_IFINDEX = 1
 /** addr_assign_type: where a device's address is from */
 export const NET_ADDR_PERM = 0
 export const NET_ADDR_RANDOM = 1

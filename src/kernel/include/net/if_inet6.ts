@@ -11,12 +11,8 @@ export const IFA_SITE = 0x0040
 export const IFA_F_TEMPORARY = 0x01
 export const IFA_F_NODAD = 0x02
 export const IFA_F_OPTIMISTIC = 0x04
-export const IFA_F_DADFAILED = 0x08
 export const IFA_F_HOMEADDRESS = 0x10
-export const IFA_F_DEPRECATED = 0x20
 export const IFA_F_TENTATIVE = 0x40
-export const IFA_F_PERMANENT = 0x80
-export const IFA_F_NOPREFIXROUTE = 0x200
 
 /** struct ipv6_devconf: settings of a device, as in /proc/sys/net/ipv6/conf */
 export class ipv6_devconf {

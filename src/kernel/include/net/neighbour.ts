@@ -57,8 +57,6 @@ export const NTF_ROUTER = 128
 export const NTF_EXT_MANAGED = 1
 export const NTF_MANAGED = 256
 
-export const RTPROT_UNSPEC = 0
-
 /** an IPv4 address as a number, an IPv6 address as 16 bytes */
 export type neigh_key = number | Uint8Array
 

@@ -1,15 +1,5 @@
 import { InternalError, kfunc } from '../../../trace/kfunc.ts'
-import { spinlock_t } from '../../include/linux/spinlock.ts'
-
-/** struct mutex, and either side of a struct rw_semaphore: nobody sleeps while holding one, so it is never contended */
-export class mutex {
-  owned = 0
-  readonly wait_lock: spinlock_t = new spinlock_t()
-}
-export class rw_semaphore {
-  readers = 0
-  writer = 0
-}
+import type { mutex, rw_semaphore } from '../../include/linux/mutex.ts'
 
 export const __mutex_init = kfunc('__mutex_init', (lock: mutex, _name: string, _key: unknown): void => {
   lock.owned = 0

@@ -1,6 +1,7 @@
 import { kfunc } from '../../../trace/kfunc.ts'
 
-export { down_read_trylock, rw_semaphore, up_read } from './mutex.ts'
+export { rw_semaphore } from '../../include/linux/mutex.ts'
+export { down_read_trylock, up_read } from './mutex.ts'
 
 /** anything may stand for the semaphore: nobody waits for one here */
 export const __init_rwsem = kfunc('__init_rwsem', (_sem: unknown, _name?: string, _key?: unknown): void => {})

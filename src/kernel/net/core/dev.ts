@@ -120,11 +120,14 @@ import {
   skb_checksum,
   skb_clone,
   skb_ensure_writable,
+  skb_get_rx_queue,
   skb_has_frag_list,
   skb_has_shared_frag,
   skb_orphan_frags_rx,
   skb_postpull_rcsum,
+  skb_rx_queue_recorded,
   skb_scrub_packet,
+  skb_set_queue_mapping,
   skb_vlan_untag,
 } from './skbuff.ts'
 import { net_gso_ok, sk_fullsock, sk_memalloc_socks, sk_tx_queue_get, sk_tx_queue_set, sk_validate_xmit_skb } from './sock.ts'
@@ -905,16 +908,6 @@ const __dev_xmit_skb = kfunc('__dev_xmit_skb', (skb: sk_buff, q: Qdisc, dev: net
 
 /** without a table of cgroup priorities nothing changes */
 const skb_update_prio = kfunc('skb_update_prio', (_skb: sk_buff): void => {})
-
-export const skb_set_queue_mapping = (skb: sk_buff, queue_mapping: number): void => {
-  skb.queue_mapping = queue_mapping
-}
-export const skb_get_queue_mapping = (skb: sk_buff): number => skb.queue_mapping
-export const skb_record_rx_queue = (skb: sk_buff, rx_queue: number): void => {
-  skb.queue_mapping = rx_queue + 1
-}
-export const skb_rx_queue_recorded = (skb: sk_buff): boolean => skb.queue_mapping !== 0
-export const skb_get_rx_queue = (skb: sk_buff): number => skb.queue_mapping - 1
 
 const skb_tx_hash = kfunc('skb_tx_hash', (dev: net_device, _sb_dev: net_device, skb: sk_buff): number => {
   const qcount = dev.real_num_tx_queues

@@ -116,8 +116,6 @@ export const register_pernet_device = kfunc('register_pernet_device', (ops: pern
 )
 
 export const for_each_net = (): readonly net[] => net_namespace_list
-export const net_eq = (a: net, b: net): boolean => a === b
-export const net_generic = <T>(n: net, id: string): T => n.gen.get(id) as T
 export const get_net = (n: net): net => {
   n.ns.count++
   return n

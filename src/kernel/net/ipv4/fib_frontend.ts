@@ -64,11 +64,17 @@ import {
 import type { net } from '../../include/net/net_namespace.ts'
 import { type rtable, skb_rtable } from '../../include/net/route.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
-import { dev_get_flags, netdev_notifier_info_to_dev, type notifier_block, register_netdevice_notifier } from '../core/dev.ts'
+import {
+  dev_get_flags,
+  netdev_notifier_info_to_dev,
+  netif_is_l3_master,
+  type notifier_block,
+  register_netdevice_notifier,
+} from '../core/dev.ts'
 import { register_pernet_subsys } from '../core/net_namespace.ts'
+import { secpath_exists } from '../core/skbuff.ts'
 import { sock_net_uid } from '../core/sock.ts'
-import { l3mdev_fib_table, l3mdev_master_ifindex_rcu, netif_is_l3_master } from '../l3mdev/l3mdev.ts'
-import { secpath_exists } from '../xfrm/xfrm_policy.ts'
+import { l3mdev_fib_table, l3mdev_master_ifindex_rcu } from '../l3mdev/l3mdev.ts'
 import { arp_ifdown, arp_invalidate } from './arp.ts'
 import { inet_ifa_byprefix, inet_lookup_ifaddr_rcu, inet_select_addr, register_inetaddr_notifier } from './devinet.ts'
 import {

@@ -1,4 +1,5 @@
 // The inlines of include/net/tcp.h. Accessors and arithmetic are plain functions; what a reader of a trace asks about is a kfunc.
+
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { traceIndirect, tracer } from '../../../trace/tracer.ts'
 import {
@@ -25,6 +26,7 @@ import {
   TCPF_SYN_SENT,
 } from '../../include/generated/enums.ts'
 import { early_initcall } from '../../include/linux/init.ts'
+import { INET_ECN_CE, INET_ECN_ECT_0, INET_ECN_MASK, INET_ECN_NOT_ECT } from '../../include/linux/ip.ts'
 import { list_del } from '../../include/linux/list.ts'
 import { RB_EMPTY_ROOT } from '../../include/linux/rbtree.ts'
 import { RTAX_CC_ALGO, RTAX_FEATURE_ECN, RTAX_FEATURE_TCP_USEC_TS, RTAX_RTO_MIN } from '../../include/linux/rtnetlink.ts'
@@ -635,11 +637,6 @@ export const tcp_passive_fastopen = (sk: sock): boolean => sk.sk_state === TCP_S
 export const dst_tcp_usec_ts = (dst: dst_entry): boolean => dst_feature(dst, RTAX_FEATURE_TCP_USEC_TS) !== 0
 
 /** include/net/inet_ecn.h */
-export const INET_ECN_NOT_ECT = 0
-export const INET_ECN_ECT_1 = 1
-export const INET_ECN_ECT_0 = 2
-export const INET_ECN_CE = 3
-export const INET_ECN_MASK = 3
 export const INET_ECN_is_ce = (dsfield: number): boolean => (dsfield & INET_ECN_MASK) === INET_ECN_CE
 export const INET_ECN_is_not_ect = (dsfield: number): boolean => (dsfield & INET_ECN_MASK) === INET_ECN_NOT_ECT
 export const INET_ECN_is_capable = (dsfield: number): boolean => (dsfield & INET_ECN_ECT_0) !== 0

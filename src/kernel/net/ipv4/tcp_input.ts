@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noConfusingLabels: a labelled block stands for a goto of the kernel
+
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { decide, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
 import { get_random_u32_inclusive } from '../../drivers/char/random.ts'
@@ -129,6 +130,7 @@ import {
 } from '../../include/generated/enums.ts'
 import { ECONNREFUSED, ECONNRESET, EEXIST, EINVAL, ENOMEM, EPIPE } from '../../include/linux/errno.ts'
 import { HRTIMER_MODE_REL_PINNED_SOFT, hrtimer_is_queued } from '../../include/linux/hrtimer.ts'
+import { INET_ECN_CE, INET_ECN_MASK, INET_ECN_NOT_ECT } from '../../include/linux/ip.ts'
 import { list_del } from '../../include/linux/list.ts'
 import { SOCK_WAKE_IO, SOCK_WAKE_WAITD } from '../../include/linux/net.ts'
 import { RB_EMPTY_ROOT, type rb_node, type rb_root } from '../../include/linux/rbtree.ts'
@@ -285,6 +287,8 @@ import {
   inet_csk_reset_xmit_timer,
   inet_csk_schedule_ack,
   inet_reqsk_alloc,
+  inet_request_bound_dev_if,
+  inet_request_mark,
 } from './inet_connection_sock.ts'
 import { tcp_done, tcp_set_state, tcp_shutdown, tcp_write_queue_purge } from './tcp.ts'
 import { tcp_init_congestion_control, tcp_set_ca_state } from './tcp_cong.ts'
@@ -296,10 +300,7 @@ import {
   BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
   cookie_init_sequence,
   dst_tcp_usec_ts,
-  INET_ECN_CE,
   INET_ECN_is_not_ect,
-  INET_ECN_MASK,
-  INET_ECN_NOT_ECT,
   keepalive_time_when,
   tcp_add_receive_queue,
   tcp_adjust_rcv_ssthresh,
@@ -4242,13 +4243,6 @@ export const tcp_rcv_state_process = kfunc('tcp_rcv_state_process', (sk: sock, s
   tcp_drop_reason(sk, skb, reason)
   return 0
 })
-
-/** include/net/inet_sock.h */
-export const inet_request_mark = (sk: sock, skb: sk_buff): number =>
-  !sk.sk_mark && sock_net(sk).ipv4.sysctl_tcp_fwmark_accept ? skb.mark : sk.sk_mark
-
-/** include/net/inet_sock.h: there are no L3 master devices */
-export const inet_request_bound_dev_if = (sk: sock, _skb: sk_buff): number => sk.sk_bound_dev_if
 
 /** RFC 3168: does the SYN ask for ECN, and may it have it? */
 export const tcp_ecn_create_request = kfunc(

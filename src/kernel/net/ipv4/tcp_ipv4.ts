@@ -58,9 +58,8 @@ import {
 import { IP_PMTUDISC_DO, IP_PMTUDISC_DONT, ipv4_is_loopback } from '../../include/linux/in.ts'
 import { RTCF_BROADCAST, RTCF_MULTICAST } from '../../include/linux/in_route.ts'
 import { core_initcall } from '../../include/linux/init.ts'
-import { INET_ECN_MASK, ip_hdr, iphdr } from '../../include/linux/ip.ts'
+import { INET_ECN_ECT_0, INET_ECN_MASK, ip_hdr, iphdr } from '../../include/linux/ip.ts'
 import type { sockaddr } from '../../include/linux/net.ts'
-import { LOOPBACK_IFINDEX } from '../../include/linux/netdevice.ts'
 import { RTN_LOCAL } from '../../include/linux/rtnetlink.ts'
 import { type sk_buff, skb_dst, skb_shinfo, skb_transport_offset } from '../../include/linux/skbuff.ts'
 import { SLAB_ACCOUNT, SLAB_HWCACHE_ALIGN, SLAB_PANIC, SLAB_TYPESAFE_BY_RCU } from '../../include/linux/slab.ts'
@@ -68,7 +67,7 @@ import { AF_INET, PF_INET } from '../../include/linux/socket.ts'
 import { __tcp_hdrlen, tcp_flag_byte, tcp_hdr, tcphdr } from '../../include/linux/tcp.ts'
 import { IS_ERR, type ref, time_after32, U32_MAX } from '../../include/linux/types.ts'
 import type { dst_entry } from '../../include/net/dst.ts'
-import { flowi4 } from '../../include/net/flow.ts'
+import { flowi4, LOOPBACK_IFINDEX } from '../../include/net/flow.ts'
 import { type inet_connection_sock_af_ops, inet_csk } from '../../include/net/inet_connection_sock.ts'
 import { inet_hashinfo } from '../../include/net/inet_hashtables.ts'
 import { INET_FLAGS_RECVERR, inet_rsk, inet_sk, inet_test_bit } from '../../include/net/inet_sock.ts'
@@ -221,7 +220,6 @@ import {
 import {
   __tcp_set_rto,
   dst_tcp_usec_ts,
-  INET_ECN_ECT_0,
   INET_ECN_is_capable,
   inet_sk_transparent,
   tcp_bpf_ca_needs_ecn,
@@ -232,6 +230,7 @@ import {
   tcp_listendrop,
   tcp_mss_clamp,
   tcp_notsent_lowat,
+  tcp_parse_auth_options,
   tcp_rsk_tsval,
   tcp_rtx_queue_head,
   tcp_saved_syn_free,
@@ -244,7 +243,6 @@ import {
 } from './tcp_inlines.ts'
 import {
   tcp_conn_request,
-  tcp_do_parse_auth_options,
   tcp_done_with_error,
   tcp_initialize_rcv_mss,
   tcp_rcv_established,
@@ -634,12 +632,6 @@ const inet_compute_pseudo = kfunc('inet_compute_pseudo', (skb: sk_buff, proto: n
   const iph = ip_hdr(skb)
   return csum_tcpudp_nofold(iph.saddr, iph.daddr, skb.len, proto, 0)
 })
-
-/** positions of the options for signatures, -1 for none; nonzero when they make no sense */
-export const tcp_parse_auth_options = kfunc(
-  'tcp_parse_auth_options',
-  (th: tcphdr, md5_hash: ref<number>, aoh: ref<number>): number => tcp_do_parse_auth_options(th, md5_hash, aoh),
-)
 
 const reset_bytes = new Uint8Array(SIZEOF_TCPHDR + 40)
 

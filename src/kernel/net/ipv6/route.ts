@@ -22,7 +22,7 @@ import {
   ipv6_addr_prefix,
 } from '../../include/linux/in6.ts'
 import { IP6CB, IP6SKB_MULTIPATH, inet6_sk, ipv6_hdr, ipv6hdr, SIZEOF_IPV6HDR, sk_v6_daddr } from '../../include/linux/ipv6.ts'
-import { LOOPBACK_IFINDEX, type net_device } from '../../include/linux/netdevice.ts'
+import type { net_device } from '../../include/linux/netdevice.ts'
 import {
   RTN_ANYCAST,
   RTN_BLACKHOLE,
@@ -53,7 +53,7 @@ import {
   RTAX_HOPLIMIT,
   RTAX_MTU,
 } from '../../include/net/dst.ts'
-import { FLOWI_FLAG_KNOWN_NH, flowi6 } from '../../include/net/flow.ts'
+import { FLOWI_FLAG_KNOWN_NH, flowi6, LOOPBACK_IFINDEX } from '../../include/net/flow.ts'
 import type { inet6_dev } from '../../include/net/if_inet6.ts'
 import {
   dst_rt6_info,
@@ -99,6 +99,7 @@ import { kmem_cache_create } from '../../mm/slub.ts'
 import {
   dev_get_by_index_rcu,
   netdev_notifier_info_to_dev,
+  netif_is_l3_master,
   type notifier_block,
   register_netdevice_notifier,
 } from '../core/dev.ts'
@@ -125,7 +126,7 @@ import { register_pernet_subsys } from '../core/net_namespace.ts'
 import { kfree_skb } from '../core/skbuff.ts'
 import { sk_dst_reset, sk_setup_caps } from '../core/sock.ts'
 import { ip_dst_init_metrics, ip_dst_metrics_put } from '../ipv4/ip_output.ts'
-import { l3mdev_master_dev_rcu, netif_is_l3_master, netif_is_l3_slave } from '../l3mdev/l3mdev.ts'
+import { l3mdev_master_dev_rcu, netif_is_l3_slave } from '../l3mdev/l3mdev.ts'
 import { xfrm_lookup } from '../xfrm/xfrm_policy.ts'
 import { in6_dev_get, in6_dev_put, ipv6_chk_addr, ipv6_dev_get_saddr } from './addrconf.ts'
 import { ipv6_addr_type } from './addrconf_core.ts'

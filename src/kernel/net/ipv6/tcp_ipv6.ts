@@ -49,7 +49,7 @@ import {
   SIZEOF_SOCKADDR_IN6,
   s6_addr32,
 } from '../../include/linux/in6.ts'
-import { INET_ECN_MASK, put_be32 } from '../../include/linux/ip.ts'
+import { INET_ECN_ECT_0, INET_ECN_MASK, put_be32 } from '../../include/linux/ip.ts'
 import {
   INET_FLAGS_RECVERR6,
   INET_FLAGS_REPFLOW,
@@ -198,13 +198,13 @@ import {
 import { tcp_fastopen_defer_connect } from '../ipv4/tcp_fastopen.ts'
 import {
   dst_tcp_usec_ts,
-  INET_ECN_ECT_0,
   INET_ECN_is_capable,
   tcp_bpf_ca_needs_ecn,
   tcp_checksum_complete,
   tcp_dst_advmss,
   tcp_listendrop,
   tcp_mss_clamp,
+  tcp_parse_auth_options,
   tcp_rsk_tsval,
   tcp_segs_in,
   tcp_transmit_time,
@@ -225,7 +225,6 @@ import {
   tcp_filter,
   tcp_ld_RTO_revert,
   tcp_md5_do_lookup,
-  tcp_parse_auth_options,
   tcp_req_err,
   tcp_stream_memory_free,
   tcp_v4_conn_request,

@@ -1,11 +1,11 @@
 import { kfunc } from '../../../trace/kfunc.ts'
-import { IFF_L3MDEV_MASTER, IFF_L3MDEV_SLAVE } from '../../include/generated/enums.ts'
+import { IFF_L3MDEV_SLAVE } from '../../include/generated/enums.ts'
 import type { net_device } from '../../include/linux/netdevice.ts'
 import type { sk_buff } from '../../include/linux/skbuff.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
-import { dev_get_by_index_rcu } from '../core/dev.ts'
+import { dev_get_by_index_rcu, netif_is_l3_master } from '../core/dev.ts'
 
 /** what a VRF device does with packets of its members */
 export interface l3mdev_ops {
@@ -15,7 +15,6 @@ export interface l3mdev_ops {
 }
 const ops = (dev: net_device): l3mdev_ops => (dev.l3mdev_ops ?? {}) as l3mdev_ops
 
-export const netif_is_l3_master = (dev: net_device): boolean => (dev.priv_flags & IFF_L3MDEV_MASTER) !== 0
 export const netif_is_l3_slave = (dev: net_device): boolean => (dev.priv_flags & IFF_L3MDEV_SLAVE) !== 0
 
 export const l3mdev_master_dev_rcu = kfunc('l3mdev_master_dev_rcu', (dev: net_device | null): net_device | null => {

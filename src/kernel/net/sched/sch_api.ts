@@ -22,6 +22,7 @@ import {
 import { ETH_P_IP, ETH_P_IPV6 } from '../../include/linux/if_ether.ts'
 import { subsys_initcall } from '../../include/linux/init.ts'
 import { type net_device, netdev_get_tx_queue, type netdev_queue } from '../../include/linux/netdevice.ts'
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../../include/linux/rtnetlink.ts'
 import { __skb_dequeue, __skb_queue_head, type sk_buff, skb_headlen } from '../../include/linux/skbuff.ts'
 import type { ref } from '../../include/linux/types.ts'
 import { type Qdisc, type Qdisc_ops, qdisc_dev, type tca_options } from '../../include/net/sch_generic.ts'
@@ -312,11 +313,6 @@ const qdisc_graft = kfunc(
     return 0
   },
 )
-
-/** the flags of the request, as `tc qdisc add`, `replace` and `change` set them */
-export const NLM_F_REPLACE = 0x100
-export const NLM_F_EXCL = 0x200
-export const NLM_F_CREATE = 0x400
 
 export interface tc_request {
   dev: net_device

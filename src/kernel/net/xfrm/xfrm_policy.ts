@@ -65,5 +65,4 @@ export const xfrm_sk_clone_policy = kfunc('xfrm_sk_clone_policy', (sk: sock, _os
   return 0
 })
 export const xfrm_sk_free_policy = kfunc('xfrm_sk_free_policy', (_sk: sock): void => {})
-export const secpath_exists = (_skb: sk_buff): boolean => false
 export const secpath_reset = (_skb: sk_buff): void => {}
