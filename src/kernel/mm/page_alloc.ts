@@ -35,14 +35,14 @@ export function new_page(bytes: Uint8Array, order: number): page {
   return p
 }
 
-const cond_accept_memory = kfunc('cond_accept_memory', (_zone: null, _order: number, _alloc_flags: number): boolean => false)
+const cond_accept_memory = kfunc('cond_accept_memory', (_zone: null, _order: number): boolean => false)
 const __zone_watermark_ok = kfunc('__zone_watermark_ok', (_z: null, _order: number, _mark: number): boolean => true)
 const prep_compound_page = kfunc('prep_compound_page', (_page: page, _order: number): void => {})
 
 const get_page_from_freelist = kfunc(
   'get_page_from_freelist',
   (gfp_mask: number, order: number, alloc_flags: number, _ac: null): page => {
-    cond_accept_memory(null, order, alloc_flags)
+    cond_accept_memory(null, order)
     // a single page is taken as long as there are any: the watermark of its order need not be looked for
     if (order > 0) __zone_watermark_ok(null, order, 0)
     _raw_spin_trylock(pcp_lock)

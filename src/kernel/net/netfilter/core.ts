@@ -40,19 +40,23 @@ const nf_hooks_needed = new Int32Array(NFPROTO_NUMPROTO * NF_MAX_HOOKS)
 
 core_initcall(() => {
   nf_hooks_needed.fill(0)
+  elsewhere.fill(0)
   nf_ct_hook = null
   nf_hooks_elsewhere(true)
 })
 
+/** the part of those counts that is other namespaces': 1 where one has a hook */
+const elsewhere = new Int32Array(NFPROTO_NUMPROTO * NF_MAX_HOOKS)
+
 /** Whether hooks of another namespace keep these keys on, as a container host has them; a machine of its own has none. */
 export function nf_hooks_elsewhere(on: boolean): void {
   for (const pf of [NFPROTO_IPV4, NFPROTO_IPV6])
-    for (const hook of [NF_INET_LOCAL_IN, NF_INET_LOCAL_OUT]) nf_hooks_needed_set(pf, hook, on)
-}
-
-/** Says whether some other namespace has hooks there: a namespace without any is then asked all the same. */
-export function nf_hooks_needed_set(pf: number, hook: number, on: boolean): void {
-  nf_hooks_needed[pf * NF_MAX_HOOKS + hook] = on ? 1 : 0
+    for (const hook of [NF_INET_LOCAL_IN, NF_INET_LOCAL_OUT]) {
+      const key = pf * NF_MAX_HOOKS + hook
+      const now = on ? 1 : 0
+      nf_hooks_needed[key] = (nf_hooks_needed[key] ?? 0) + now - (elsewhere[key] ?? 0)
+      elsewhere[key] = now
+    }
 }
 
 function hooks_of(n: net, pf: number): (nf_hook_entries | null)[] | null {
