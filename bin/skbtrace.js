@@ -2,6 +2,7 @@
 'use strict'
 const { readFileSync } = require('node:fs')
 const { join } = require('node:path')
+const { pathToFileURL } = require('node:url')
 const vm = require('node:vm')
 
 // Most runs are over before optimized code pays: V8 is to watch a function for longer before it begins. Its flags for that differ
@@ -25,9 +26,10 @@ function cacheOf(filename, source) {
 
 const loaded = new Map()
 
-/** `require` for the files of dist */
+/** `require` for the files of dist; a module comes as a promise */
 function load(name) {
   if (!name.startsWith('./')) return require(name)
+  if (name.endsWith('.mjs')) return import(pathToFileURL(join(dist, name)).href)
   let module = loaded.get(name)
   if (module === undefined) {
     const filename = join(dist, name)

@@ -1,6 +1,6 @@
 // The figures of docs/performance.md: npm run bench
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -93,6 +93,35 @@ try {
       `${mib.toFixed(0)} MiB, ${((Date.now() - t) / 1000).toFixed(1)} s, ${(statSync(to).size / 2 ** 20).toFixed(0)} MiB of trace`,
     )
   }
+
+  // the same calls in each form, and what trace-cmd takes to print them; in turns, so that all have the same machine
+  const long = ['send', '--bytes', '256M', '--detail', 'full', '--view', 'ftrace']
+  const to = (name) => join(dir, name)
+  const seconds = (command, args) => {
+    const out = openSync(to('printed'), 'w')
+    const t = process.hrtime.bigint()
+    const r = spawnSync(command, args, { stdio: ['ignore', out, 'ignore'] })
+    closeSync(out)
+    if (r.error === undefined && r.status !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${r.status}`)
+    return r.error === undefined ? Number(process.hrtime.bigint() - t) / 1e9 : Number.NaN
+  }
+  const forms = ['.graph', '.dat', '.perfetto.json', '.folded', '.speedscope.json', '.pcapng']
+  const took = new Map()
+  for (let i = 0; i < 3; i++) {
+    const runs = forms.map((f) => [f, () => seconds(process.execPath, [bin, ...long, '-o', to(`trace${f}`)])])
+    runs.push(['trace-cmd report', () => seconds('trace-cmd', ['report', '-i', to('trace.dat')])])
+    for (const [name, run] of runs) took.set(name, Math.min(took.get(name) ?? Number.POSITIVE_INFINITY, run()))
+  }
+  for (const f of forms)
+    say(
+      `skbtrace ${long.join(' ')} -o trace${f}`,
+      `${took.get(f).toFixed(1)} s, ${(statSync(to(`trace${f}`)).size / 2 ** 20).toFixed(0)} MiB`,
+    )
+  const report = took.get('trace-cmd report')
+  say(
+    'trace-cmd report -i trace.dat > FILE, the same calls',
+    Number.isNaN(report) ? 'trace-cmd is not here' : `${report.toFixed(1)} s`,
+  )
 } finally {
   rmSync(dir, { recursive: true, force: true })
 }

@@ -73,7 +73,7 @@ export function measure(
   const graph = new FunctionGraph(
     out,
     { ...defaults, view: text ? 'source' : 'ftrace', detail },
-    text ? new SkbNotes({ hexdump: 'layers', bold: (t) => t }) : null,
+    text ? new SkbNotes({ hexdump: 'layers', bold: (t) => t, once: true }) : null,
   )
   listen(graph)
   const traced = (times: number): void => {

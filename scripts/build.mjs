@@ -2,7 +2,7 @@
 // when they are needed. And index.js, the library.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, transform } from 'esbuild'
@@ -27,6 +27,15 @@ const withoutChildProcess = {
   },
 }
 
+/** ink talks to React's developer tools where they are: here they never are */
+const withoutDevtools = {
+  name: 'without-devtools',
+  setup(b) {
+    b.onResolve({ filter: /^react-devtools-core$/ }, ({ path }) => ({ path, namespace: 'absent' }))
+    b.onLoad({ filter: /.*/, namespace: 'absent' }, () => ({ contents: 'export default {}' }))
+  },
+}
+
 /**
  * What is imported when it is needed becomes a file of its own. Each of these imports the program as well, so that all that the
  * program begins with is one file, whose functions call one another directly. And the facts of a kernel function are put where it
@@ -36,10 +45,12 @@ const oneProgram = {
   name: 'one-program',
   setup(b) {
     const later = new Set()
-    b.onResolve({ filter: /^\..*\.ts$/ }, ({ kind, path, resolveDir }) => {
-      if (kind === 'dynamic-import') later.add(resolve(resolveDir, path))
-      return undefined
-    })
+    for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
+      if (!file.endsWith('.ts')) continue
+      const path = join(root, 'src', file)
+      for (const [, to] of readFileSync(path, 'utf8').matchAll(/\bimport\('(\.[^']+\.ts)'\)/g))
+        later.add(resolve(dirname(path), to))
+    }
     b.onLoad({ filter: /src[/\\].*\.ts$/ }, ({ path }) => {
       const text = readFileSync(path, 'utf8').replace(/(?<=\bkfunc\(\s*)'([^']+)'/g, (_, name) =>
         JSON.stringify(rows.get(name) ?? name),
@@ -53,6 +64,7 @@ const oneProgram = {
   },
 }
 
+const screen = './repl.mjs'
 const common = {
   absWorkingDir: root,
   bundle: true,
@@ -76,6 +88,8 @@ const { outputFiles, metafile } = await build({
   splitting: true,
   minify: true,
   format: 'esm',
+  external: [...common.external, screen],
+  define: { SKBTRACE_SCREEN: JSON.stringify(screen) },
   plugins: [withoutChildProcess, oneProgram],
 })
 // main.js itself is nothing but the import of the one file that has the program
@@ -117,6 +131,20 @@ for (const file of outputFiles) {
   // the cache belongs to this text and no other: V8 itself compares nothing but the length
   writeFileSync(join(dist, name === first ? 'cli.js' : name), `${text}//${createHash('sha256').update(text).digest('hex')}`)
 }
+// the screen of the REPL: ink and what it stands on are modules that cannot be required, so it is one as well
+await build({
+  ...common,
+  entryPoints: { repl: 'src/repl/screen/main.tsx' },
+  outdir: 'dist',
+  outExtension: { '.js': '.mjs' },
+  external: [],
+  plugins: [withoutDevtools],
+  format: 'esm',
+  minify: true,
+  jsx: 'automatic',
+  define: { 'process.env.NODE_ENV': '"production"' },
+  banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
+})
 await build({
   ...common,
   entryPoints: ['src/index.ts'],

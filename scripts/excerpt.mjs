@@ -17,9 +17,11 @@ const part = (first, last) => {
 const excerpt = [
   ...part('# > send', 'tcp_v4_send_check'),
   '...',
-  ...part('__ip_local_out();', '~dst_output'),
+  ...part('__ip_local_out();', 'skb_dst(skb)->output'),
   '...',
   ...part('dev_hard_start_xmit() {', 'eth_type_trans'),
+  '...',
+  ...part('# ---- softirq', '__netif_receive_skb_one_core'),
   '...',
   ...part(' tcp_v4_rcv() {', 'tcp_data_queue'),
   '...',

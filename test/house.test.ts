@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
 const src = fileURLToPath(new URL('../src', import.meta.url))
-const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.ts') && !f.includes('generated'))
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((f) => /\.tsx?$/.test(f) && !f.includes('generated'))
 
 /** what each folder may import, besides itself: docs/architecture.md */
 const below: Record<string, readonly string[]> = {
@@ -16,7 +16,8 @@ const below: Record<string, readonly string[]> = {
   decode: ['trace'],
   formats: ['trace', 'decode', 'sim'],
   script: ['host', 'kernel', 'trace', 'sim', 'hardware'],
-  cli: ['script', 'formats', 'decode', 'host', 'kernel', 'trace', 'sim', 'hardware'],
+  repl: ['script', 'formats', 'decode', 'host', 'kernel', 'trace', 'sim', 'hardware'],
+  cli: ['repl', 'script', 'formats', 'decode', 'host', 'kernel', 'trace', 'sim', 'hardware'],
   'index.ts': ['script', 'formats', 'decode', 'host', 'trace'],
 }
 

@@ -1,15 +1,27 @@
 import { Command, CommanderError } from 'commander'
 import { ClosedPipe, Output, OutputError } from '../formats/output.ts'
+import { addConvert } from './convert.ts'
 import { UsageError } from './errors.ts'
 import { describeOption } from './options.ts'
+import { addPaths } from './paths.ts'
+import { addRepl, addReplWorker, addTour } from './repl.ts'
+import { addReplay } from './replay.ts'
 import { addRun } from './run.ts'
 import { addSend } from './send.ts'
 import { addSymbols } from './symbols.ts'
+import { version } from './version.ts'
 
-declare const SKBTRACE_VERSION: string | undefined
-export const version = typeof SKBTRACE_VERSION === 'string' ? SKBTRACE_VERSION : '0.1.0'
-
-const verbs: Readonly<Record<string, (program: Command) => void>> = { send: addSend, run: addRun, symbols: addSymbols }
+const verbs: Readonly<Record<string, (program: Command) => void>> = {
+  send: addSend,
+  run: addRun,
+  convert: addConvert,
+  replay: addReplay,
+  paths: addPaths,
+  symbols: addSymbols,
+  repl: addRepl,
+  tour: addTour,
+  'repl-worker': addReplWorker,
+}
 
 /** the verbs and their options; of `verb` alone, when that is one: nothing else is asked for then */
 export function makeProgram(verb = ''): Command {
@@ -40,9 +52,10 @@ Examples:
 /** Runs one command line; the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
-    if (args.length === 0) throw new UsageError('what shall it do? send, run or symbols; skbtrace --help tells')
-    await makeProgram(args[0]).parseAsync(args, { from: 'user' })
-    return 0
+    // without a verb: the REPL
+    const words = args.length === 0 ? ['repl'] : args
+    await makeProgram(words[0]).parseAsync(words, { from: 'user' })
+    return Number(process.exitCode ?? 0)
   } catch (e) {
     if (e instanceof ClosedPipe) return 0
     if (e instanceof CommanderError) {

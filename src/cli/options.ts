@@ -1,10 +1,14 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { GraphOptions } from '../formats/function_graph.ts'
+import type { ContextKind, GraphOptions } from '../formats/graph_options.ts'
+import { registry } from '../formats/registry.ts'
 import { UsageError } from './errors.ts'
+import { type Given, placeOptions } from './places.ts'
 
 /** Options that every verb has which shows a trace. */
 export interface TraceOptions {
-  format: 'text' | 'function_graph' | 'jsonl'
+  /** what was given of --format and -o, in that order; the same list in both */
+  format?: readonly Given[]
+  output?: readonly Given[]
   view: 'source' | 'ftrace'
   detail: 'path' | 'net' | 'full'
   graphFunction: string[]
@@ -22,10 +26,16 @@ export interface TraceOptions {
   funcgraphArgs: boolean
   places: boolean
   why: boolean
+  context?: readonly ContextKind[]
+  netns?: string
+  fold: boolean
   hexdump: 'none' | 'wire' | 'layers' | 'full'
   color?: boolean
-  output?: string
   pcap?: string
+  pcapPoints: 'devices' | 'all'
+  weight: 'instructions' | 'calls' | 'bytes'
+  diagram?: 'sequence' | 'flow' | 'geometry' | 'headers'
+  at: string
   seed: number
 }
 
@@ -52,7 +62,18 @@ export const size =
     return v
   }
 
-const gather = (value: string, before: string[]): string[] => [...before, value]
+const kinds: readonly ContextKind[] = ['task', 'softirq', 'hardirq']
+
+/** `task,softirq`, `all` */
+export function contexts(text: string): readonly ContextKind[] {
+  const list = text.split(',').filter((w) => w !== '')
+  const wrong = list.find((w) => w !== 'all' && !kinds.some((k) => k === w))
+  if (wrong !== undefined || list.length === 0)
+    throw new InvalidArgumentError(`'${wrong ?? text}' is none of task, softirq, hardirq, all.`)
+  return list.includes('all') ? kinds : kinds.filter((k) => list.includes(k))
+}
+
+export const gather = (value: string, before: string[]): string[] => [...before, value]
 
 /** a choice in a help text: `: tcp (default), udp, unix` */
 export function describeOption(o: Option): string {
@@ -61,7 +82,11 @@ export function describeOption(o: Option): string {
 }
 
 /** adds the options to a verb */
-export function addTraceOptions(c: Command, format: TraceOptions['format']): Command {
+export function addTraceOptions(c: Command, format: string): Command {
+  const place = placeOptions(
+    registry.map((f) => f.name),
+    format,
+  )
   return c
     .optionsGroup('What is shown:')
     .addOption(
@@ -78,6 +103,9 @@ export function addTraceOptions(c: Command, format: TraceOptions['format']): Com
     .option('--notrace <glob>', 'leave these functions out, with all they call (set_graph_notrace)', gather, [])
     .option('--max-depth <n>', 'no deeper than this, 0: no limit (max_graph_depth)', wholeNumber(0, 1000), 0)
     .option('--why', 'what the kernel decided, and the numbers it decided by', false)
+    .option('--context <list>', 'what runs where: task, softirq, hardirq, all; several with commas', contexts)
+    .option('--netns <name>', 'what works for that network namespace, host is the own, all is any; also after the call')
+    .option('--no-fold', 'text: show what repeats each time')
     .addOption(
       new Option('--hexdump <what>', 'bytes: none, frames, what each layer adds, or payload too')
         .choices(['none', 'wire', 'layers', 'full'])
@@ -105,12 +133,37 @@ export function addTraceOptions(c: Command, format: TraceOptions['format']): Com
     .addOption(new Option('--no-funcgraph-retval').hideHelp())
     .addOption(new Option('--no-funcgraph-args').hideHelp())
     .optionsGroup('Where it goes:')
-    .addOption(new Option('--format <format>', 'how it is written').choices(['text', 'function_graph', 'jsonl']).default(format))
-    .option('-o, --output <file>', 'write there instead of standard output')
-    .option('--pcap <file>', 'write the frames as a capture (pcapng)')
+    .addOption(place[0])
+    .addOption(place[1])
+    .option('--pcap <file>', "the frames of the host's own namespace besides, as pcapng")
+    .addOption(
+      new Option('--pcap-points <points>', 'pcapng: what is captured at the devices, or at each layer too')
+        .choices(['devices', 'all'])
+        .default('devices'),
+    )
+    .addOption(
+      new Option('--weight <what>', 'folded, speedscope: what the width of a frame means')
+        .choices(['instructions', 'calls', 'bytes'])
+        .default('instructions'),
+    )
+    .addOption(
+      new Option('--diagram <kind>', 'mermaid: sequence or flow; svg: geometry, headers, sequence').choices([
+        'sequence',
+        'flow',
+        'geometry',
+        'headers',
+      ]),
+    )
+    .option('--at <function>', 'svg: where the buffer is drawn (a glob)', '')
     .option('--color', 'colours even when the output is no terminal')
     .option('--no-color', 'no colours (as NO_COLOR)')
     .option('--seed <n>', 'of everything that is random (default 1)', wholeNumber(0, 0xffffffff), 1)
+}
+
+/** `names`: the namespaces that there are, besides the host's own */
+export function checkNetns(o: TraceOptions, names: readonly string[]): void {
+  if (o.netns === undefined || o.netns === 'host' || o.netns === 'all' || names.includes(o.netns)) return
+  throw new UsageError(`--netns ${o.netns}: there is no such network namespace, but host, ${names.join(', ')} and all`)
 }
 
 /** a glob that means nothing is told at once, not by an empty trace */
@@ -139,6 +192,9 @@ export function graphOptions(o: TraceOptions, resultFirst: boolean): GraphOption
     args: o.funcgraphArgs,
     places: o.places,
     why: o.why,
+    contexts: o.context ?? null,
+    netns: o.netns === undefined ? null : o.netns === 'host' ? '' : o.netns,
+    fold: o.fold,
     resultFirst,
   }
 }

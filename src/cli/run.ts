@@ -8,8 +8,8 @@ import { Runner } from '../script/runner.ts'
 import { parseScenario, ScenarioError } from '../script/scenario.ts'
 import { listen } from '../trace/tracer.ts'
 import { UsageError } from './errors.ts'
-import { addTraceOptions, type TraceOptions } from './options.ts'
-import { openOutputs } from './outputs.ts'
+import { addTraceOptions, checkNetns, type TraceOptions } from './options.ts'
+import { commandLine, openOutputs } from './outputs.ts'
 
 /** `skbtrace run FILE.scn` */
 export function addRun(program: Command): void {
@@ -51,9 +51,13 @@ async function run(file: string, o: TraceOptions): Promise<void> {
   } catch (e) {
     throw place(e)
   }
+  const added = statements.flatMap((t) => (t.kind === 'command' && /^ip netns add\b/.test(t.text) ? [t.words[3] ?? ''] : []))
+  checkNetns(o, ['peer', ...added])
   const commands = await loadCommands(statements.flatMap((t) => (t.kind === 'command' ? commandsOf(t.words) : [])))
   const ipv6 = await loadIpv6(statements)
-  const outputs = await openOutputs(o, `skbtrace run ${file}`, true)
+  const outputs = await openOutputs(o, commandLine(process.argv.slice(2)), 'function_graph', {
+    calls: statements.filter((t) => t.kind === 'call' && t.recorded).length,
+  })
   try {
     const host = new Host({ seed: o.seed })
     ipv6?.()

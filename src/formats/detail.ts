@@ -22,6 +22,9 @@ const TRANSPARENT_NAME =
   /^(fput|__fput|____fput|fput_close_sync|__fput_sync|delayed_fput|task_work_\w+|file_free\w*|raise_softirq\w*|__raise_softirq\w*|or_softirq_pending|invoke_softirq|local_bh_\w+)$/
 const SOFTIRQ_NAME = /^(__do_softirq|do_softirq|do_softirq\.part\.0|handle_softirqs|__local_bh_enable_ip)$/
 
+/** the way into a softirq: the same each time */
+export const isSoftirqEntry = (fn: Kfn): boolean => SOFTIRQ_NAME.test(fn.name)
+
 const machinery = new WeakMap<Kfn, boolean>()
 
 /** locks, RCU, allocators, clocks, timers, access checks: what a real network trace is full of and a reader skips */
@@ -73,6 +76,7 @@ const MESSAGE = /^(const )?struct (msghdr|iov_iter|user_msghdr|mmsghdr) \*/
 
 export const carriesMessage = (fn: Kfn): boolean => fn.symbol.params.some((p) => MESSAGE.test(p))
 export const makesSkb = (fn: Kfn): boolean => fn.symbol.returns.replace(/\s/g, '') === 'structsk_buff*'
+
 /** `tcp_*`, `[su]end?`: the shell's wildcards, as ftrace's filters take them */
 export function globs(patterns: readonly string[]): ((name: string) => boolean) | null {
   const list = patterns.flatMap((p) => p.split(',')).filter((p) => p !== '')

@@ -1,4 +1,4 @@
-import type { Call, Execution, Sink, TracedSkb, Value } from '../trace/tracer.ts'
+import type { Call, CardEvent, Execution, Sink, TracedSkb, Value } from '../trace/tracer.ts'
 
 /** A sink that writes something for a person or a program: what every file of this folder makes. */
 export interface Format extends Sink {
@@ -9,6 +9,8 @@ export interface Format extends Sink {
   begin(title: string, root: string | null): void
   /** The call is over. `result`: `4096` or `-1 EPIPE` */
   end(result: string): void
+  /** Something for who reads it, outside of a call: what a command printed. Forms for programs leave it out. */
+  remark?(text: string): void
   /** Nothing more comes. */
   close(): void
 }
@@ -16,9 +18,16 @@ export interface Format extends Sink {
 /** Hands every event to each of several formats. */
 export class Tee implements Format {
   readonly #to: readonly Format[]
+  /** only there when one of them wants it: the kernel does not work out numbers for nobody */
+  readonly counters?: NonNullable<Sink['counters']>
 
   constructor(to: readonly Format[]) {
     this.#to = to
+    const wanted = to.filter((s) => s.counters !== undefined)
+    if (wanted.length > 0)
+      this.counters = (of, netns, values) => {
+        for (const s of wanted) s.counters?.(of, netns, values)
+      }
   }
 
   begin(title: string, root: string | null): void {
@@ -59,6 +68,12 @@ export class Tee implements Format {
   }
   free(skb: TracedSkb): void {
     for (const s of this.#to) s.free?.(skb)
+  }
+  remark(text: string): void {
+    for (const s of this.#to) s.remark?.(text)
+  }
+  card(event: CardEvent): void {
+    for (const s of this.#to) s.card?.(event)
   }
 }
 

@@ -1,13 +1,19 @@
-import { decode, type Field, type Layer, type Protocol } from '../decode/decode.ts'
-import type { Kfn, TracedSkb } from '../trace/tracer.ts'
+import { decode, type Field, type Layer } from '../decode/decode.ts'
+import type { CardEvent, Kfn, TracedSkb } from '../trace/tracer.ts'
+import { CardNotes } from './card_notes.ts'
 import { bytesOf, frameBytes } from './format.ts'
-import type { Annotator } from './function_graph.ts'
+import type { Annotator } from './graph_options.ts'
 import { hexdump } from './hexdump.ts'
+import { firstHeader, layerOf, summary } from './packet.ts'
+import { Totals } from './totals.ts'
+import { wrap } from './wrap.ts'
 
 export interface NoteOptions {
   /** `none`: no bytes at all; `wire`: frames; `layers`: what each layer added, and frames; `full`: payload as well */
   hexdump: 'none' | 'wire' | 'layers' | 'full'
   bold(text: string): string
+  /** what was shown of one buffer by a function is not shown again of the next, but for what is different */
+  once: boolean
 }
 
 /** payload bytes up to which a frame is shown as a whole: two lines of a dump */
@@ -15,7 +21,6 @@ const SHORT = 32
 /** bytes of a buffer that are looked at for headers */
 const EXCERPT = 160
 const CHECKSUM_PARTIAL = 3
-const WIDTH = 79
 
 /** What was said of a buffer last. */
 interface Shown {
@@ -31,19 +36,6 @@ interface Shown {
   fields: Map<string, Field['value']>
 }
 
-const layers: readonly (readonly [RegExp, string])[] = [
-  [/(\/tcp|tcp\.h)/, 'TCP'],
-  [/(\/udp|udp\.h)/, 'UDP'],
-  [/\/icmp/, 'ICMP'],
-  [/(ipv4\/(ip_|route|raw)|net\/ip\.h|net\/dst\.h|ipv6\/ip6_)/, 'IP'],
-  [/(^drivers\/net)/, 'driver'],
-  [/^net\/sched\/|sch_generic/, 'qdisc'],
-  [/(neighbour|arp)/, 'neighbour'],
-  [/net\/core\/dev|netdevice\.h|ethernet/, 'device'],
-  [/^net\/unix/, 'AF_UNIX'],
-  [/(^net\/socket\.c|af_inet|net\/core\/sock|net\/sock\.h|stream\.c)/, 'socket'],
-]
-
 const summed = ['none', 'unnecessary', 'complete', 'partial']
 
 /**
@@ -54,29 +46,53 @@ const summed = ['none', 'unnecessary', 'complete', 'partial']
 export class SkbNotes implements Annotator {
   readonly #o: NoteOptions
   readonly #shown = new Map<number, Shown>()
-  readonly #layers: string[] = []
-  #frames = 0
+  /** by function: the values that it showed last */
+  readonly #last = new Map<number, Map<string, Field['value']>>()
+  /** devices and directions of which a frame was dumped */
+  readonly #dumped = new Set<string>()
+  /** the buffer of which all headers were dumped last */
+  #whole = 0
+  readonly #cards: CardNotes
+  readonly #totals = new Totals()
+  frames = 0
 
   constructor(options: NoteOptions) {
     this.#o = options
+    this.#cards = new CardNotes(options.hexdump === 'full')
+  }
+
+  begin(): void {
+    this.#totals.begin()
+  }
+
+  totals(): string {
+    return this.#totals.text()
+  }
+
+  seen(skb: TracedSkb): void {
+    this.#totals.seen(skb)
+  }
+
+  copied(bytes: number, from: string, to: string): void {
+    this.#totals.copied(bytes, from, to)
   }
 
   freed(skb: TracedSkb): void {
+    this.#totals.seen(skb)
     this.#shown.delete(skb.id)
   }
 
-  #layerOf(fn: Kfn): string {
-    let l = this.#layers[fn.id]
-    if (l === undefined) {
-      while (this.#layers.length <= fn.id) this.#layers.push(undefined as unknown as string)
-      l = layers.find(([test]) => test.test(fn.symbol.file))?.[1] ?? ''
-      this.#layers[fn.id] = l
-    }
-    return l
+  card(event: CardEvent): string {
+    if (event.what === 'wire') this.#totals.wire(event.device, event.netns, event.bytes?.length ?? 0)
+    return this.#cards.card(event)
+  }
+
+  held(): string {
+    return this.#cards.held()
   }
 
   inHands(fn: Kfn, skb: TracedSkb): string {
-    const layer = this.#layerOf(fn)
+    const layer = layerOf(fn)
     const { id, data, len, data_len, truesize, owner } = skb
     const old = this.#shown.get(id)
     const same = old !== undefined && old.data === data && old.len === len && old.data_len === data_len && old.owner === owner
@@ -84,23 +100,28 @@ export class SkbNotes implements Annotator {
     const first = firstHeader(skb, layer)
     const parts = first === null ? [] : decode(bytesOf(skb, Math.min(len, EXCERPT)), first, len)
     const known = old?.fields ?? new Map<string, Field['value']>()
-    const fields = newFields(parts, known, skb.ip_summed === CHECKSUM_PARTIAL)
+    const seen = known.size
+    const before = this.#o.once ? this.#last.get(fn.id) : undefined
+    const fields = newFields(parts, known, before, skb.ip_summed === CHECKSUM_PARTIAL)
+    if (this.#o.once && known.size > seen) this.#last.set(fn.id, known)
     const device = skb.devName
     this.#shown.set(id, { data, len, data_len, truesize, owner, device, layer, fields: known })
     if (same && fields === '') return ''
-    let out = `#\n# ${this.#title(skb, old)}\n`
+    let out = `# ${this.#title(skb, old)}\n`
     const changes = changesOf(skb, old)
     if (changes !== '') out += wrap('#   ', changes)
     out += geometry(skb, parts)
-    if (fields !== '' && (this.#o.hexdump === 'layers' || this.#o.hexdump === 'full')) {
+    // new values in a header that was dumped before: the fields say it
+    if (known.size > seen && before === undefined && (this.#o.hexdump === 'layers' || this.#o.hexdump === 'full')) {
       // what was pushed in front; of a header that is only now filled in, the whole
       const headers = parts.reduce((n, p) => n + (p.fields.length > 0 ? p.length : 0), 0)
       const added = old === undefined ? 0 : old.data - data
       const to = added > 0 ? Math.min(added, headers) : headers
+      if (first === 'Ethernet' && to === headers) this.#whole = id
       out += hexdump(bytesOf(skb, to), 0, to, '# ')
     }
     if (this.#o.hexdump !== 'none') out += fields
-    return `${out}#\n`
+    return out
   }
 
   #title(skb: TracedSkb, last: Shown | undefined): string {
@@ -115,27 +136,44 @@ export class SkbNotes implements Annotator {
   }
 
   frame(device: string, netns: string, direction: 'in' | 'out', skb: TracedSkb): string {
-    this.#frames++
+    this.frames++
     const where = `${device}${netns === '' ? '' : ` in ${netns}`}`
     const bytes = frameBytes(skb)
     const parts = decode(bytes, 'Ethernet', bytes.length)
     const payload = parts.find((p) => p.protocol === 'payload')
-    let out = `#\n# ${this.#o.bold(`frame ${this.#frames}`)} ${direction === 'in' ? 'received on' : 'out on'} ${where}: ${bytes.length} bytes, skb ${skb.id}\n`
+    this.#totals.seen(skb)
+    if (direction === 'out') this.#totals.sent(device, netns, bytes.length)
+    let out = `# ${this.#o.bold(`frame ${this.frames}`)} ${direction === 'in' ? 'received on' : 'out on'} ${where}: ${bytes.length} bytes, skb ${skb.id}\n`
     out += wrap('#   ', summary(parts))
     const mode = this.#o.hexdump
-    if (mode === 'none' || (mode === 'layers' && payload === undefined)) return `${out}#\n`
+    if (mode === 'none' || (mode === 'layers' && payload === undefined)) return out
     const whole = mode === 'full' || payload === undefined || payload.length <= SHORT
     if (whole) out += hexdump(bytes, 0, bytes.length)
-    else {
+    else if (mode !== 'layers' || (direction === 'out' && this.#whole !== skb.id && this.#isNews(where))) {
       const to = Math.min(bytes.length, (payload.offset + 31) & ~15)
       out += `${hexdump(bytes, 0, to, '# ')}# ${`... ${bytes.length - to} bytes of payload left out: --hexdump full has them`}\n`
     }
     for (const p of parts) if (p.fields.length > 0 && mode !== 'layers') out += fieldLines(p.protocol, p.fields)
-    return `${out}#\n`
+    return out
+  }
+
+  /** the first frame that a device sends, or any when nothing is left out */
+  #isNews(device: string): boolean {
+    if (this.#o.once && this.#dumped.has(device)) return false
+    this.#dumped.add(device)
+    return true
+  }
+
+  /** a buffer that was shown is dropped after the call, so many nanoseconds later */
+  late(skb: TracedSkb, reason: string, where: string, after: number): string {
+    if (!this.#shown.has(skb.id)) return ''
+    const at = after >= 1e9 ? `${(after / 1e9).toFixed(3)} s` : `${(after / 1e6).toFixed(3)} ms`
+    return `# ${at} later ${this.#o.bold(`skb ${skb.id} is dropped`)}: ${reason}${where === '' ? '' : ` in ${where}`}\n`
   }
 
   drop(skb: TracedSkb, reason: string, where: string): string {
-    return `#\n# ${this.#o.bold(`skb ${skb.id} is dropped`)}: ${reason}${where === '' ? '' : ` in ${where}`}\n#\n`
+    this.#totals.dropped(skb, reason, where)
+    return `# ${this.#o.bold(`skb ${skb.id} is dropped`)}: ${reason}${where === '' ? '' : ` in ${where}`}\n`
   }
 }
 
@@ -160,15 +198,25 @@ function changesOf(skb: TracedSkb, old: Shown | undefined): string {
   return list.join(', ')
 }
 
-/** the fields of the headers that were not printed yet or have another value now; `known` keeps what was printed */
-function newFields(parts: readonly Layer[], known: Map<string, Field['value']>, partial: boolean): string {
+/**
+ * The fields of the headers that were not printed yet or have another value now; `known` keeps what was printed of this buffer,
+ * `before` what was of another one, at the same place.
+ */
+function newFields(
+  parts: readonly Layer[],
+  known: Map<string, Field['value']>,
+  before: ReadonlyMap<string, Field['value']> | undefined,
+  partial: boolean,
+): string {
   let out = ''
   for (const p of parts) {
     const news: Field[] = []
     p.fields.forEach((f, i) => {
       const key = `${p.protocol}.${i}.${f.name}`
       if (known.get(key) === f.value) return
+      const fresh = !known.has(key)
       known.set(key, f.value)
+      if (fresh && before?.get(key) === f.value) return
       news.push(
         f.name === 'check' && partial && f.meaning.endsWith('no addresses')
           ? { ...f, meaning: `${f.meaning.slice(0, 6)} partial` }
@@ -178,32 +226,6 @@ function newFields(parts: readonly Layer[], known: Map<string, Field['value']>, 
     if (news.length > 0) out += fieldLines(p.protocol, news)
   }
   return out
-}
-
-/** what the bytes at `data` are, as far as the header offsets say so */
-function firstHeader(skb: TracedSkb, layer: string): Protocol | null {
-  const { data, bytes } = skb
-  if (skb.tail <= data) return null
-  if (skb.mac_header !== 0xffff && skb.mac_header === data && skb.network_header > data) return 'Ethernet'
-  if (skb.network_header === data && (data > 0 || skb.protocol !== 0)) {
-    const version = (bytes[data] as number) >> 4
-    return version === 4 ? 'IPv4' : version === 6 ? 'IPv6' : bytes[data] === 0 && skb.protocol === 0x0806 ? 'ARP' : null
-  }
-  if (skb.transport_header !== 0xffff && skb.transport_header === data) {
-    const n = skb.network_header
-    const proto =
-      n > 0 && n < data && (bytes[n] as number) >> 4 === 4
-        ? bytes[n + 9]
-        : layer === 'TCP'
-          ? 6
-          : layer === 'UDP'
-            ? 17
-            : layer === 'ICMP'
-              ? 1
-              : 0
-    return proto === 6 ? 'TCP' : proto === 17 ? 'UDP' : proto === 1 ? 'ICMP' : null
-  }
-  return null
 }
 
 /** `|headroom 268|IPv4 20|TCP 32|tailroom 64| + frag 4096`: what lies where, in bytes */
@@ -225,7 +247,8 @@ function geometry(skb: TracedSkb, parts: readonly Layer[]): string {
       frags.length > 4
         ? `${frags.length} frags ${frags.slice(0, 3).join(' ')} ...`
         : `${frags.length > 1 ? 'frags' : 'frag'} ${frags.join(' ')}`
-    out += ` + ${list}`
+    const bytes = frags.reduce((a, n) => a + n, 0)
+    out += ` + ${out.length + list.length > 76 ? `${frags.length} frags, ${bytes} bytes` : list}`
   }
   return `${out}\n`
 }
@@ -233,38 +256,4 @@ function geometry(skb: TracedSkb, parts: readonly Layer[]): string {
 /** the fields of one header beneath its bytes, wrapped */
 function fieldLines(protocol: string, fields: readonly Field[]): string {
   return wrap(`#   ${protocol.padEnd(8)} `, fields.map((f) => (f.meaning === '' ? f.name : `${f.name} ${f.meaning}`)).join(', '))
-}
-
-function summary(parts: readonly Layer[]): string {
-  const get = (p: Layer, name: string): string => p.fields.find((f) => f.name === name)?.meaning ?? ''
-  return parts
-    .filter((p) => p.protocol !== 'Ethernet')
-    .map((p) => {
-      if (p.protocol === 'TCP')
-        return `TCP ${get(p, 'source')} > ${get(p, 'dest')} ${get(p, 'flags')}, seq ${get(p, 'seq')}, ack ${get(p, 'ack_seq')}`
-      if (p.protocol === 'UDP') return `UDP ${get(p, 'source')} > ${get(p, 'dest')}`
-      if (p.protocol.startsWith('IPv')) return `${p.protocol} ${get(p, 'saddr')} > ${get(p, 'daddr')}`
-      if (p.protocol === 'ARP') return `ARP ${get(p, 'op')} ${get(p, 'spa')} > ${get(p, 'tpa')}`
-      if (p.protocol.startsWith('ICMP')) return `${p.protocol} ${get(p, 'type')}, ${get(p, 'code')}`
-      return p.protocol === 'payload' ? `${p.length} bytes of payload` : p.protocol
-    })
-    .join(', ')
-}
-
-/** breaks a list at its commas and spaces so that it fits; further lines stand below the first word */
-function wrap(head: string, text: string): string {
-  const rest = `#${' '.repeat(head.length - 1)}`
-  let out = ''
-  let line = head
-  let empty = true
-  for (const word of text.split(/(?<=,) /)) {
-    if (!empty && line.length + 1 + word.length > WIDTH) {
-      out += `${line}\n`
-      line = rest
-      empty = true
-    }
-    line += empty ? word : ` ${word}`
-    empty = false
-  }
-  return `${out}${line}\n`
 }

@@ -3,15 +3,39 @@ import type { Kfn } from '../trace/tracer.ts'
 
 /** Arguments and results as ftrace prints them: pointers in hex, numbers in decimal. */
 
-const addresses = new WeakMap<object, string>()
+let addresses = new WeakMap<object, string>()
 let objects = 0
+/** the last addresses that were printed */
+const printed = new Map<number, string>()
+
+function printAddress(n: number): string {
+  let text = printed.get(n)
+  if (text === undefined) {
+    if (printed.size > 4096) printed.clear()
+    text = `0x${n.toString(16)}`
+    printed.set(n, text)
+  }
+  return text
+}
+
+/** begins anew: the next run of the same process makes up the same addresses as a process of its own */
+export function forgetAddresses(): void {
+  addresses = new WeakMap()
+  objects = 0
+}
+
+/** says what the address of an object is, once and for all */
+export const setAddress = (o: object, text: string): void => {
+  addresses.set(o, text)
+}
 
 /** a kernel address for an object: its own where it has one, else one made up, the same each time in a run */
 export function addressOf(o: object): string {
-  if ('kaddr' in o && typeof o.kaddr === 'number' && o.kaddr !== 0) return `0x${o.kaddr.toString(16)}`
+  if ('kaddr' in o && typeof o.kaddr === 'number' && o.kaddr !== 0) return printAddress(o.kaddr)
   let a = addresses.get(o)
   if (a === undefined) {
-    a = `0xffff8881${(0x01000000 + 0x100 * objects++).toString(16).padStart(8, '0')}`
+    // below the buffers, above sockets
+    a = `0xffff8880${(0x80000000 + 0x100 * objects++).toString(16)}`
     addresses.set(o, a)
   }
   return a
@@ -19,14 +43,14 @@ export function addressOf(o: object): string {
 
 const hex = (n: number): string => `0x${(n < 0 ? BigInt.asUintN(64, BigInt(Math.trunc(n))) : BigInt(Math.trunc(n))).toString(16)}`
 
-interface Param {
+export interface Param {
   name: string
   pointer: boolean
 }
 
 const params: (Param[] | undefined)[] = []
 
-function paramsOf(fn: Kfn): Param[] {
+export function paramsOf(fn: Kfn): readonly Param[] {
   let p = params[fn.id]
   if (p === undefined) {
     p = fn.symbol.params.map((text) => {

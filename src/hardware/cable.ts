@@ -51,17 +51,23 @@ const OVERHEAD = 24
 
 /** Joins two cards. Without a rate and a delay a frame is there at once, as between the cards of the recordings. */
 export class Cable {
-  readonly options: CableOptions
+  options: Readonly<CableOptions>
   readonly #ports: [Port | null, Port | null] = [null, null]
   /** when each direction is free again */
   readonly #busy: [number, number] = [0, 0]
-  readonly #random: Random
+  #random: Random
   /** counted for each direction */
   readonly frames: [number, number] = [0, 0]
   readonly lost: [number, number] = [0, 0]
 
   constructor(options: Partial<CableOptions> = {}) {
     this.options = { ...perfect, ...options }
+    this.#random = new Random(this.options.seed)
+  }
+
+  /** another cable between the same cards; what is on the way in it arrives */
+  set(options: Partial<CableOptions>): void {
+    this.options = { ...this.options, ...options }
     this.#random = new Random(this.options.seed)
   }
 
@@ -74,12 +80,13 @@ export class Cable {
     return this.#ports[1 - end] !== null
   }
 
-  send(end: 0 | 1, frame: Frame): void {
+  /** @returns whether it will arrive */
+  send(end: 0 | 1, frame: Frame): boolean {
     const o = this.options
     this.frames[end]++
     if (o.loss > 0 && this.#chance(o.loss)) {
       this.lost[end]++
-      return
+      return false
     }
     let { bytes } = frame
     if (o.corrupt > 0 && this.#chance(o.corrupt)) {
@@ -98,6 +105,7 @@ export class Cable {
     if (o.reorder > 0 && this.#chance(o.reorder)) delay = Math.max(0, delay - o.delay)
     this.#deliver(end, sent, delay)
     if (o.duplicate > 0 && this.#chance(o.duplicate)) this.#deliver(end, sent, delay)
+    return true
   }
 
   #deliver(end: 0 | 1, frame: Frame, delay: number): void {

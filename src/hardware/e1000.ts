@@ -1,4 +1,6 @@
+import { tracer } from '../trace/tracer.ts'
 import type { Cable, Frame, Port } from './cable.ts'
+import { address, bits, type CardOwner, type Fields, type Inspectable, nothing, type RingView, say } from './card.ts'
 import { get16, put16, sum16 } from './checksum.ts'
 import type { DmaSpace } from './dma.ts'
 
@@ -6,6 +8,7 @@ import type { DmaSpace } from './dma.ts'
 export const REG = {
   CTRL: 0x0000,
   STATUS: 0x0008,
+  VET: 0x0038,
   ICR: 0x00c0,
   ITR: 0x00c4,
   ICS: 0x00c8,
@@ -23,6 +26,8 @@ export const REG = {
   TDT: 0x3818,
   TIDV: 0x3820,
   RXCSUM: 0x5000,
+  MTA: 0x5200,
+  VFTA: 0x5600,
 } as const
 
 export const ICR_TXDW = 0x01
@@ -37,6 +42,7 @@ const CMD_RS = 0x08000000
 const CMD_DEXT = 0x20000000
 const CMD_TSE = 0x04000000
 const DTYP_D = 0x00100000
+const CMD_VLE = 0x40000000
 const CTX_IP = 0x02000000
 const CTX_TCP = 0x01000000
 const STAT_DD = 1
@@ -46,13 +52,29 @@ const STAT_IXSM = 4
 const POPTS_IXSM = 1
 const POPTS_TXSM = 2
 const STATUS_LU = 2
+const STAT_VP = 8
+/** tags are put in and taken off by the card */
+export const CTRL_VME = 0x40000000
+/** frames of other VLANs than those of the filter table are dropped */
+export const RCTL_VFE = 0x00040000
+/** frames above 1522 bytes are taken */
+export const RCTL_LPE = 0x20
 const RCTL_EN = 2
+export const RCTL_UPE = 8
+export const RCTL_MPE = 0x10
+/** words of the multicast table array */
+export const MTA_SIZE = 128
+/** 12 bits of a group's link address, as RCTL.MO = 0 has it: 13.5.1 of the manual */
+export const multicast_hash = (mac: Uint8Array, at = 0): number => (((mac[at + 4] ?? 0) >> 4) | ((mac[at + 5] ?? 0) << 4)) & 0xfff
 const TCTL_EN = 2
 
 const DESC = 16
 const MIN_FRAME = 60
 const FCS = 4
 const MAX_PACKET = 0x10000
+/** with its tag and check sequence; above that with LPE only */
+const MAX_FRAME = 1522
+const VLAN = 4
 
 /** what a context descriptor says of the packets behind it */
 interface Context {
@@ -82,11 +104,84 @@ const noContext = (): Context => ({
   tcp: false,
 })
 
+const DCMD: readonly (readonly [string, number])[] = [
+  ['EOP', 1],
+  ['IFCS', 2],
+  ['TSE', 4],
+  ['RS', 8],
+  ['DEXT', 0x20],
+  ['VLE', 0x40],
+  ['IDE', 0x80],
+]
+const TUCMD: readonly (readonly [string, number])[] = [
+  ['TCP', 1],
+  ['IP', 2],
+  ['TSE', 4],
+  ['RS', 8],
+  ['DEXT', 0x20],
+  ['IDE', 0x80],
+]
+const POPTS: readonly (readonly [string, number])[] = [
+  ['IXSM', POPTS_IXSM],
+  ['TXSM', POPTS_TXSM],
+]
+const RSTATUS: readonly (readonly [string, number])[] = [
+  ['DD', STAT_DD],
+  ['EOP', STAT_EOP],
+  ['IXSM', STAT_IXSM],
+  ['VP', 8],
+  ['TCPCS', 0x20],
+  ['IPCS', 0x40],
+]
+
+/** a transmit descriptor in the manual's words: 3.3.3 (legacy), 3.3.6 (context), 3.3.7 (data) */
+function txFields(view: DataView, at: number): Fields {
+  const lower = view.getUint32(at + 8, true)
+  const kind = lower & (CMD_DEXT | DTYP_D)
+  const done = view.getUint8(at + 12) & STAT_DD ? { STA: 'DD' } : nothing
+  if (kind === CMD_DEXT)
+    return {
+      type: 'context',
+      IPCSS: view.getUint8(at),
+      IPCSO: view.getUint8(at + 1),
+      IPCSE: view.getUint16(at + 2, true),
+      TUCSS: view.getUint8(at + 4),
+      TUCSO: view.getUint8(at + 5),
+      TUCSE: view.getUint16(at + 6, true),
+      PAYLEN: lower & 0xfffff,
+      HDRLEN: view.getUint8(at + 13),
+      MSS: view.getUint16(at + 14, true),
+      TUCMD: bits(lower >>> 24, TUCMD),
+      ...done,
+    }
+  const from = { address: address(view.getUint32(at, true), view.getUint32(at + 4, true)) }
+  const tag = lower & 0x40000000 ? { VLAN: view.getUint16(at + 14, true) } : nothing
+  if (kind === (CMD_DEXT | DTYP_D))
+    return {
+      type: 'data',
+      ...from,
+      DTALEN: lower & 0xfffff,
+      DCMD: bits(lower >>> 24, DCMD),
+      POPTS: bits(view.getUint8(at + 13), POPTS) || '-',
+      ...tag,
+      ...done,
+    }
+  return { type: 'legacy', ...from, length: lower & 0xffff, CMD: bits(lower >>> 24, DCMD), ...tag, ...done }
+}
+
+/** a receive descriptor that the card wrote back: 3.2.3 */
+const rxFields = (view: DataView, at: number): Fields => ({
+  length: view.getUint16(at + 8, true),
+  status: bits(view.getUint8(at + 12), RSTATUS),
+  errors: view.getUint8(at + 13),
+})
+
 /**
  * Intel's 82540EM, as the recordings had it (QEMU's): a register write to the tail of the transmit ring sends at once, and its
  * interrupt is there before the next instruction. Received frames are padded to 60 bytes and carry a check sequence that nobody reads.
  */
-export class E1000Card implements Port {
+export class E1000Card implements Port, Inspectable {
+  owner: CardOwner | null = null
   readonly #regs = new Map<number, number>()
   readonly #dma: DmaSpace
   readonly #cable: Cable
@@ -100,12 +195,12 @@ export class E1000Card implements Port {
   #size = 0
   #frames = 0
   #sumNeeded = 0
+  /** the tag to be put into each frame of the packet, -1 for none */
+  #tag = -1
   #tso: Context = noContext()
   #csum: Context = noContext()
   /** frames that went out, came in, and found no descriptor */
-  readonly counters = { gptc: 0, gprc: 0, mpc: 0 }
-  /** what each write of the tail made of its descriptors, for whoever shows it */
-  onWire: ((frame: Uint8Array) => void) | null = null
+  readonly counters = { gptc: 0, gprc: 0, mpc: 0, gotc: 0, gorc: 0, bptc: 0, bprc: 0, mptc: 0, mprc: 0, tsctc: 0 }
 
   constructor(dma: DmaSpace, cable: Cable, end: 0 | 1) {
     this.#dma = dma
@@ -143,6 +238,41 @@ export class E1000Card implements Port {
     if (reg === REG.TDT) this.#transmit()
   }
 
+  #ring(base: number, length: number): { view: DataView; count: number } | null {
+    const m = this.#dma.at(this.#get(base))
+    const count = this.#get(length) / DESC
+    return m === undefined || count === 0
+      ? null
+      : { view: new DataView(m.bytes.buffer, m.bytes.byteOffset + m.offset, m.length), count }
+  }
+
+  rings(last: number): RingView[] {
+    const shown = (name: 'tx' | 'rx', base: number, length: number, head: number, tail: number, end: number): RingView[] => {
+      const ring = this.#ring(base, length)
+      if (ring === null) return []
+      const { view, count } = ring
+      const fields = name === 'tx' ? txFields : rxFields
+      const at = Array.from({ length: Math.min(last, count) }, (_, i) => (end - Math.min(last, count) + i + count) % count)
+      const used = at.filter((i) => view.getUint32(i * DESC + 8, true) !== 0 || view.getUint32(i * DESC + 12, true) !== 0)
+      return [
+        { name, size: count, head, tail, descriptors: used.map((index) => ({ index, fields: fields(view, index * DESC) })) },
+      ]
+    }
+    const r = (reg: number): number => this.#get(reg)
+    return [
+      ...shown('tx', REG.TDBAL, REG.TDLEN, r(REG.TDH), r(REG.TDT), r(REG.TDT)),
+      ...shown('rx', REG.RDBAL, REG.RDLEN, r(REG.RDH), r(REG.RDT), r(REG.RDH)),
+    ]
+  }
+
+  /** what the driver handed over with that write of the tail */
+  #sayDescriptors(view: DataView, count: number): void {
+    const tail = this.#get(REG.TDT)
+    say(this.owner, 'register', 'TDT', tail, { TDH: this.#get(REG.TDH) })
+    for (let i = this.#get(REG.TDH); i !== tail; i = (i + 1) % count)
+      say(this.owner, 'descriptor', 'tx', i, txFields(view, i * DESC))
+  }
+
   /** registers by name, for showing them */
   registers(): Map<string, number> {
     return new Map(Object.entries(REG).map(([name, at]) => [name, this.#get(at)]))
@@ -172,6 +302,7 @@ export class E1000Card implements Port {
     const count = this.#get(REG.TDLEN) / DESC
     if (ring === undefined || count === 0) return
     const view = new DataView(ring.bytes.buffer, ring.bytes.byteOffset + ring.offset, ring.length)
+    if (tracer.on) this.#sayDescriptors(view, count)
     let head = this.#get(REG.TDH)
     let cause = ICR_TXQE
     while (head !== this.#get(REG.TDT)) {
@@ -190,6 +321,8 @@ export class E1000Card implements Port {
     else {
       if (kind === (CMD_DEXT | DTYP_D) && this.#size === 0) this.#sumNeeded = view.getUint8(at + 13)
       const cptse = kind === (CMD_DEXT | DTYP_D) && (lower & CMD_TSE) !== 0
+      const tagged = lower & CMD_VLE && (cptse || lower & CMD_EOP) && this.#get(REG.CTRL) & CTRL_VME
+      if (tagged) this.#tag = view.getUint16(at + 14, true)
       this.#take(view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32, lower & 0xfffff, cptse)
       if (lower & CMD_EOP) {
         // a packet whose last byte fills a segment is followed by one of headers only: the card of the recordings does so
@@ -197,6 +330,7 @@ export class E1000Card implements Port {
         this.#size = 0
         this.#frames = 0
         this.#sumNeeded = 0
+        this.#tag = -1
       }
     }
     if (!(lower & CMD_RS)) return false
@@ -273,6 +407,7 @@ export class E1000Card implements Port {
         put16(d, t + 6, seq & 0xffff)
         // PSH and FIN belong to the last segment
         if (c.paylen - before > c.mss) d[t + 13] = (d[t + 13] ?? 0) & ~9
+        else if (this.#frames > 0) this.counters.tsctc++
       } else put16(d, t + 4, length)
       if (this.#sumNeeded & POPTS_TXSM) {
         const sum = get16(d, c.tucso) + length
@@ -282,10 +417,40 @@ export class E1000Card implements Port {
     }
     if (this.#sumNeeded & POPTS_TXSM) this.#putSum(c.tucso, c.tucss, c.tucse)
     if (this.#sumNeeded & POPTS_IXSM) this.#putSum(c.ipcso, c.ipcss, c.ipcse)
-    this.counters.gptc++
-    const bytes = d.slice(0, size)
-    this.onWire?.(bytes)
-    this.#cable.send(this.#end, { bytes, unfinished: null })
+    const bytes = this.#tag < 0 ? d.slice(0, size) : this.#withTag(size)
+    this.#count('t', bytes)
+    if (tracer.on) say(this.owner, 'wire', '', 0, nothing, bytes)
+    if (!this.#cable.send(this.#end, { bytes, unfinished: null }) && tracer.on)
+      say(this.owner, 'lost', '', 0, { where: 'on the cable' }, bytes)
+  }
+
+  /** the frame with the tag behind its addresses */
+  #withTag(size: number): Uint8Array {
+    const bytes = new Uint8Array(size + VLAN)
+    bytes.set(this.#data.subarray(0, 12))
+    put16(bytes, 12, this.#get(REG.VET))
+    put16(bytes, 14, this.#tag)
+    bytes.set(this.#data.subarray(12, size), 16)
+    return bytes
+  }
+
+  /** good packets and their bytes with the checksum of the frame, by kind of address: 13.7 of the manual */
+  #count(way: 't' | 'r', frame: Uint8Array): void {
+    const c = this.counters
+    const group = ((frame[0] ?? 0) & 1) !== 0
+    const all = group && frame.subarray(0, 6).every((b) => b === 0xff)
+    const bytes = Math.max(frame.length, MIN_FRAME) + FCS
+    if (way === 't') {
+      c.gptc++
+      c.gotc += bytes
+      if (all) c.bptc++
+      else if (group) c.mptc++
+    } else {
+      c.gprc++
+      c.gorc += bytes
+      if (all) c.bprc++
+      else if (group) c.mprc++
+    }
   }
 
   #putSum(at: number, from: number, last: number): void {
@@ -296,33 +461,75 @@ export class E1000Card implements Port {
 
   // ---- receive: 3.2
 
+  /** the filter for groups: 3.2.1 of the manual. Everybody takes what is sent to all. */
+  #wanted(frame: Uint8Array): boolean {
+    if (!((frame[0] ?? 0) & 1) || this.#get(REG.RCTL) & RCTL_MPE) return true
+    if (frame.subarray(0, 6).every((b) => b === 0xff)) return true
+    const hash = multicast_hash(frame)
+    return ((this.#get(REG.MTA + 4 * (hash >> 5)) >>> (hash & 0x1f)) & 1) !== 0
+  }
+
+  /** writes a frame into as many buffers as it takes. @returns false when there are not enough: nothing is kept then */
+  #fill(view: DataView, count: number, bytes: Uint8Array, special: number): boolean {
+    const total = Math.max(bytes.length, MIN_FRAME) + FCS
+    const start = this.#get(REG.RDH)
+    let head = start
+    for (let done = 0; done < total; ) {
+      if (head === this.#get(REG.RDT)) {
+        this.#regs.set(REG.RDH, start)
+        return false
+      }
+      const at = head * DESC
+      const buffer = this.#dma.at(view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32)
+      if (buffer === undefined) return false
+      const n = Math.min(total - done, buffer.length)
+      const known = bytes.subarray(done, done + n)
+      buffer.bytes.set(known, buffer.offset)
+      buffer.bytes.fill(0, buffer.offset + known.length, buffer.offset + n)
+      done += n
+      view.setUint16(at + 8, n, true)
+      view.setUint16(at + 10, 0, true)
+      view.setUint8(at + 12, STAT_DD | (special >= 0 ? STAT_VP : 0) | (done === total ? STAT_EOP | STAT_IXSM : 0))
+      view.setUint8(at + 13, 0)
+      view.setUint16(at + 14, Math.max(special, 0), true)
+      if (tracer.on) say(this.owner, 'descriptor', 'rx', head, rxFields(view, at))
+      head = (head + 1) % count
+      this.#regs.set(REG.RDH, head)
+    }
+    return true
+  }
+
   receive(frame: Frame): void {
-    if (!(this.#get(REG.RCTL) & RCTL_EN)) return
+    if (!(this.#get(REG.RCTL) & RCTL_EN) || !this.#wanted(frame.bytes)) return
+    if (frame.bytes.length + FCS > MAX_FRAME && !(this.#get(REG.RCTL) & RCTL_LPE)) return
+    const inside = get16(frame.bytes, 12) === this.#get(REG.VET) ? get16(frame.bytes, 14) : -1
+    const vid = inside & 0xfff
+    if (inside >= 0 && this.#get(REG.RCTL) & RCTL_VFE && !((this.#get(REG.VFTA + 4 * (vid >> 5)) >>> (vid & 0x1f)) & 1)) return
+    // the tag goes into the descriptor
+    const special = this.#get(REG.CTRL) & CTRL_VME ? inside : -1
+    let { bytes } = frame
+    if (special >= 0) {
+      bytes = new Uint8Array(frame.bytes.length - VLAN)
+      bytes.set(frame.bytes.subarray(0, 12))
+      bytes.set(frame.bytes.subarray(16), 12)
+    }
     const ring = this.#dma.at(this.#get(REG.RDBAL))
     const count = this.#get(REG.RDLEN) / DESC
     const head = this.#get(REG.RDH)
     if (ring === undefined || count === 0 || head === this.#get(REG.RDT)) {
       this.counters.mpc++
+      if (tracer.on) say(this.owner, 'lost', '', 0, { where: 'no receive descriptor' }, frame.bytes)
       this.#cause(ICR_RXO)
       return
     }
     const view = new DataView(ring.bytes.buffer, ring.bytes.byteOffset + ring.offset, ring.length)
-    const at = head * DESC
-    const buffer = this.#dma.at(view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32)
-    const length = Math.max(frame.bytes.length, MIN_FRAME)
-    if (buffer === undefined || length + FCS > buffer.length) {
+    if (!this.#fill(view, count, bytes, special)) {
       this.counters.mpc++
+      if (tracer.on) say(this.owner, 'lost', '', 0, { where: 'no receive descriptor' }, frame.bytes)
+      this.#cause(ICR_RXO)
       return
     }
-    buffer.bytes.set(frame.bytes, buffer.offset)
-    buffer.bytes.fill(0, buffer.offset + frame.bytes.length, buffer.offset + length + FCS)
-    view.setUint16(at + 8, length + FCS, true)
-    view.setUint16(at + 10, 0, true)
-    view.setUint8(at + 12, STAT_DD | STAT_EOP | STAT_IXSM)
-    view.setUint8(at + 13, 0)
-    view.setUint16(at + 14, 0, true)
-    this.counters.gprc++
-    this.#regs.set(REG.RDH, (head + 1) % count)
+    this.#count('r', frame.bytes)
     this.#cause(ICR_RXT0)
   }
 }

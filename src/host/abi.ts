@@ -32,6 +32,20 @@ export function sockaddrUn(path: string): Uint8Array {
   return b
 }
 
+/**
+ * struct sockaddr_ll, 20 bytes: frames that carry `protocol` (an EtherType in host order), by the device `ifindex`, to `address`, the 6
+ * bytes of a MAC address
+ */
+export function sockaddrLl(ifindex: number, protocol: number, address: Uint8Array): Uint8Array {
+  const [b, d] = view(20)
+  d.setUint16(0, 17, true)
+  d.setUint16(2, protocol)
+  d.setInt32(4, ifindex, true)
+  b[11] = address.length
+  b.set(address, 12)
+  return b
+}
+
 /** an array of struct iovec, 16 bytes each */
 export function iovecs(list: readonly { base: number; length: number }[]): Uint8Array {
   const [b, d] = view(16 * list.length)

@@ -39,6 +39,11 @@ export class Process {
     this.#execution = { kind: 'task', comm, pid, netns: netns.name }
   }
 
+  /** if_nametoindex(3) in the namespace that the process is in; 0 when there is no such device */
+  interfaceIndex(name: string): number {
+    return this.task.net.dev_name_head.get(name)?.ifindex ?? 0
+  }
+
   /** moves into another network namespace, as setns(2) does; sockets stay where they were made */
   setns(netns: net): void {
     this.task.net = netns

@@ -1,4 +1,4 @@
-import { cmsg, ints, type SyscallName, sockaddrIn, sockaddrIn6, sockaddrUn, timeval } from '../host/abi.ts'
+import { cmsg, ints, type SyscallName, sockaddrIn, sockaddrIn6, sockaddrLl, sockaddrUn, timeval } from '../host/abi.ts'
 import type { Host } from '../host/host.ts'
 import type { Process, UserBuffer } from '../host/process.ts'
 import { constants } from './constants.ts'
@@ -63,6 +63,10 @@ class Args {
     const a = this.#next(what)
     if (a.arg.kind === 'number') return a.arg.value
     if (a.arg.kind === 'names') return this.#value(a.arg.names, a.column)
+    if (a.arg.kind === 'htons') {
+      const v = a.arg.name === '' ? a.arg.value : this.#value([a.arg.name], a.column)
+      return ((v & 0xff) << 8) | ((v >> 8) & 0xff)
+    }
     return this.#wrong(a, what)
   }
 
@@ -90,6 +94,11 @@ class Args {
   buffer(use: 'read' | 'write'): UserBuffer {
     const a = this.#next('a length')
     if (a.arg.kind === 'fault') return this.#keep(this.process.unreadable(this.#length(a.arg.length, a.column)))
+    if (a.arg.kind === 'string' && use === 'read') {
+      const bytes = cString(a.arg.value)
+      if (bytes === null) this.fail('an escape that C does not have: \\n \\t \\r \\\\ \\0 \\10 \\x08', a.column)
+      return this.#keep(this.process.map(bytes.length, bytes))
+    }
     const n =
       a.arg.kind === 'number'
         ? a.arg.value
@@ -142,11 +151,18 @@ class Args {
           a.arg.port,
         )
       case 'packet':
-        return this.fail('AF_PACKET is not there yet', a.column)
+        return this.#device(a.arg.device, a.column)
       case 'names':
         if (a.arg.names.length === 1 && a.arg.names[0] === 'AF_UNSPEC') return new Uint8Array(16)
     }
     return this.#wrong(a, 'an address such as 127.0.0.1:8080')
+  }
+
+  /** IPv4 packets by a device, to the broadcast address */
+  #device(name: string, column: number): Uint8Array {
+    const ifindex = this.process.interfaceIndex(name)
+    if (ifindex === 0) this.fail(`dev:${name}: there is no device '${name}' in this namespace`, column)
+    return sockaddrLl(ifindex, constants.ETH_P_IP ?? 0, new Uint8Array(6).fill(0xff))
   }
 
   /** an address and control messages, in any order, to the end of the arguments */
@@ -186,6 +202,24 @@ class Args {
     if (a !== undefined)
       this.fail(`${this.statement.name}() takes ${this.#at} arguments, not ${this.statement.args.length}`, a.column)
   }
+}
+
+/** the bytes of a string constant of C; null for an escape that is none */
+export function cString(text: string): Uint8Array | null {
+  const simple: Readonly<Record<string, number>> = { n: 10, t: 9, r: 13, a: 7, b: 8, f: 12, v: 11, '\\': 92, '"': 34, "'": 39 }
+  const out: number[] = []
+  const re = /\\x([0-9a-fA-F]{1,2})|\\([0-7]{1,3})|\\(.?)|([^\\])/gsu
+  for (const [, hex, octal, letter, plain] of text.matchAll(re)) {
+    if (hex !== undefined) out.push(Number.parseInt(hex, 16))
+    else if (octal !== undefined) out.push(Number.parseInt(octal, 8) & 0xff)
+    else if (plain !== undefined) out.push(...Buffer.from(plain, 'utf8'))
+    else {
+      const v = simple[letter ?? '']
+      if (v === undefined) return null
+      out.push(v)
+    }
+  }
+  return Uint8Array.from(out)
 }
 
 function controlMessage(arg: Extract<Arg, { kind: 'control' }>, fail: (message: string) => never): Uint8Array {

@@ -16,10 +16,14 @@ export const failed = (stderr: string, status = 1): Outcome => ({ status, stdout
 
 /** what is there; each in a file of its own in commands/, loaded when it is first used */
 const commands: Readonly<Record<string, () => Promise<HostCommand>>> = {
+  cat: async () => (await import('./commands/cat.ts')).cat,
   ethtool: async () => (await import('./commands/ethtool.ts')).ethtool,
   hw: async () => (await import('./commands/hw.ts')).hw,
   ip: async () => (await import('./commands/ip.ts')).ip,
   nft: async () => (await import('./commands/nft.ts')).nft,
+  nstat: async () => (await import('./commands/nstat.ts')).nstat,
+  ss: async () => (await import('./commands/ss.ts')).ss,
+  sysctl: async () => (await import('./commands/sysctl.ts')).sysctl,
   tc: async () => (await import('./commands/tc.ts')).tc,
 }
 

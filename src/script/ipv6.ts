@@ -1,19 +1,32 @@
+import { loadModules, textsOf } from './modules.ts'
 import type { Statement } from './scenario.ts'
 
 /** Whether a scenario has anything to do with IPv6: a host is given it only then. */
 export const wantsIpv6 = (statements: readonly Statement[]): boolean =>
-  statements.some((s) => s.text.includes('AF_INET6') || (s.kind === 'command' && s.words.includes('-6')))
+  statements.some(
+    (s) => s.text.includes('AF_INET6') || (s.kind === 'command' && (s.words.includes('-6') || /\bnet[./]ipv6\b/.test(s.text))),
+  )
 
-/** What brings IPv6 up on the host that was made last; null when the scenario needs none. Its code is loaded only here. */
+/** some command reads what the kernel shows below /proc */
+const showsFiles = (statements: readonly Statement[]): boolean =>
+  statements.some((s) => s.kind === 'command' && s.words.some((w) => ['cat', 'nstat', 'ss', 'sysctl'].includes(w)))
+
+/**
+ * What brings IPv6 up on the host that was made last; null when the scenario needs none. Its code is loaded only here, and that of
+ * the kernel modules that the scenario names.
+ */
 export async function loadIpv6(statements: readonly Statement[]): Promise<(() => void) | null> {
+  await loadModules(textsOf(statements))
   if (!wantsIpv6(statements)) return null
   const [{ inet6_init }, commands, { ip6 }] = await Promise.all([
     import('../kernel/net/ipv6/af_inet6.ts'),
     import('./commands/ip6.ts'),
     import('./commands/ip/context.ts'),
+    showsFiles(statements) ? import('./commands/proc_ipv6.ts') : null,
   ])
   ip6.address = commands.changeAddress6
   ip6.route = commands.changeRoute6
+  ip6.list = commands.addresses6
   return inet6_init
 }
 

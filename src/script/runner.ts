@@ -6,11 +6,16 @@ import type { HostCommand } from './command.ts'
 import { constants } from './constants.ts'
 import { type CallStatement, type CommandStatement, ScenarioError, type Statement } from './scenario.ts'
 
+/** milliseconds until a command of the host does something: it is a process that has to be started */
+const COMMAND_MS = 10
+
 /** Told about the calls that a scenario records. */
 export interface Recorder {
   /** `text` is the call as written; `root`, where given, the one function whose runs are recorded */
   begin(text: string, root: string | null): void
   end(result: string): void
+  /** what a command of the host printed, headed by the command itself behind a `$` */
+  remark?(text: string): void
 }
 
 /** Runs the statements of a scenario on a host. */
@@ -53,10 +58,14 @@ export class Runner {
   #command(s: CommandStatement): string {
     const command = this.#commands.get(s.name)
     if (command === undefined) throw new ScenarioError(`'${s.name}' is not there yet`, s.line, 1)
+    this.host.sleep(COMMAND_MS)
     const { status, stdout, stderr } = command(this.host, s.words, '')
     this.host.runDue()
     if (status !== 0) throw new ScenarioError(stderr.trim() || `${s.name} failed`, s.line, 1)
-    return stdout
+    // what went well may have warned of something
+    const printed = stdout + stderr
+    if (printed !== '') this.#recorder.remark?.(`$ ${s.text}\n${printed}`)
+    return printed
   }
 
   #call(s: CallStatement): string {

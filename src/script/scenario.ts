@@ -23,6 +23,8 @@ export type Arg =
   | { kind: 'inet6'; address: string; port: number }
   /** dev:eth0 */
   | { kind: 'packet'; device: string }
+  /** htons(ETH_P_ALL): a name, or '' and a value */
+  | { kind: 'htons'; name: string; value: number }
   /** [100,2000,1996] */
   | { kind: 'iovec'; lengths: number[] }
   /** {1,0} */
@@ -149,13 +151,14 @@ export function parseLine(raw: string, line: number): Statement | null {
 
 function splitWords(text: string, r: Reader, start: number): string[] {
   const words: string[] = []
-  const re = /\s*(?:'([^']*)'|"([^"]*)"|(\S+))/y
+  // as a shell does: quoted and other pieces that touch are one word, and a backslash takes the meaning from what follows
+  const re = /\s*((?:'[^']*'|"[^"]*"|\\.?|[^\s'"\\])+)/y
   while (re.lastIndex < text.trimEnd().length) {
     const from = re.lastIndex
     const m = re.exec(text)
-    if (m === null) break
-    if (m[3] !== undefined && /^['"]/.test(m[3])) r.fail('a quote that does not end', start + from)
-    words.push(m[1] ?? m[2] ?? m[3] ?? '')
+    if (m === null) r.fail('a quote that does not end', start + from)
+    const word = (_: string, single?: string, double?: string, escaped?: string): string => single ?? double ?? escaped ?? ''
+    words.push((m[1] ?? '').replace(/'([^']*)'|"([^"]*)"|\\(.?)/g, word))
   }
   return words
 }
@@ -240,7 +243,7 @@ function parseArg(r: Reader): Arg {
   }
   const device = r.match(/dev:[A-Za-z0-9_.-]+/y)
   if (device !== null) return { kind: 'packet', device: device.slice(4) }
-  const string = r.match(/"[^"]*"/y)
+  const string = r.match(/"(?:[^"\\]|\\.)*"/y)
   if (string !== null) return { kind: 'string', value: string.slice(1, -1) }
   if (r.match(/EFAULT\//y) !== null) return { kind: 'fault', length: parseNumber(r, 'a length') }
   const name = r.match(identifier)
@@ -248,6 +251,13 @@ function parseArg(r: Reader): Arg {
     if (r.text[r.at] === '=') {
       r.at++
       return { kind: 'control', name, value: parseNumber(r, 'a number') }
+    }
+    // strace writes the protocol of a packet socket as the program does: in network order
+    if (name === 'htons' && r.take('(')) {
+      const host = r.match(identifier)
+      const arg: Arg = { kind: 'htons', name: host ?? '', value: host === null ? parseNumber(r, 'a number or a name') : 0 }
+      r.expect(')', 'after the argument of htons')
+      return arg
     }
     const names = [name]
     while (r.take('|')) names.push(r.match(identifier) ?? r.fail(`expected a name after '|', found ${r.found()}`, r.at))

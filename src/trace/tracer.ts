@@ -27,6 +27,8 @@ export interface Call {
   readonly tail: boolean
   /** whether the tables have this pair; an indirect call has none */
   readonly known: boolean
+  /** where it is made */
+  readonly from: Context
   readonly context: Context
   /** own instructions, charged before and after what it calls */
   readonly before: number
@@ -37,11 +39,14 @@ export interface Call {
 export class Context {
   readonly real: Kfn | null
   readonly path: readonly string[]
+  /** the function that runs: the innermost of the inlined ones, or `real` */
+  readonly fn: Kfn | null
   #calls: Map<Kfn, Call> | null = null
 
-  constructor(real: Kfn | null, path: readonly string[]) {
+  constructor(real: Kfn | null, path: readonly string[], fn: Kfn | null = real) {
     this.real = real
     this.path = path
+    this.fn = fn
   }
 
   /** the calls that were made from there; most functions make none */
@@ -81,6 +86,8 @@ export interface TracedSkb {
   readonly clone_of: number
   /** a name for who owns it: the socket's description, or '' */
   readonly owner: string
+  /** the socket itself, to tell quickly whether the owner is another one */
+  readonly sk?: object | null
   readonly devName: string
   readonly gso_size: number
   readonly gso_segs: number
@@ -95,6 +102,26 @@ export interface TracedSkb {
 }
 
 export type Value = string | number | boolean | null
+
+/** What a card was told and what it did, in the words of its manual. */
+export interface CardEvent {
+  readonly device: string
+  /** network namespace of the device, '' for the host's own */
+  readonly netns: string
+  /**
+   * `register`: the driver wrote one; `descriptor`: the card reads one that the driver wrote, or wrote back what it received; `header`:
+   * what virtio has before a frame; `wire`: a frame goes out on the cable; `lost`: one gets lost there or finds no room in the card
+   */
+  readonly what: 'register' | 'descriptor' | 'header' | 'wire' | 'lost'
+  /** of a register (`TDT`), of the descriptor's ring (`tx`, `rx`); '' for a frame */
+  readonly name: string
+  /** of the descriptor in its ring, the value of the register; 0 for a frame */
+  readonly index: number
+  /** of a descriptor, by the names of the manual */
+  readonly fields: Readonly<Record<string, Value>>
+  /** of a frame, null otherwise; valid during the call only */
+  readonly bytes: Uint8Array | null
+}
 
 /** Receives everything that happens. Each argument is valid during the call only. Times are nanoseconds since boot. */
 export interface Sink {
@@ -114,6 +141,13 @@ export interface Sink {
   frame?(device: string, netns: string, direction: 'in' | 'out', skb: TracedSkb): void
   /** a buffer was freed for good */
   free?(skb: TracedSkb): void
+  /**
+   * Numbers of a socket, a queue or a device, as they are now: `tcp#4 127.0.0.1:40000 > 127.0.0.1:8080`, { snd_cwnd: 10, … }. Said at
+   * places where they may have changed, also when they have not.
+   */
+  counters?(of: string, netns: string, values: Readonly<Record<string, number>>): void
+  /** a card's rings, registers and frames */
+  card?(event: CardEvent): void
 }
 
 const nobody: Execution = { kind: 'idle', comm: 'swapper/0', pid: 0, netns: '' }
@@ -160,6 +194,33 @@ function switchTo(now: Execution): void {
   if (tracer.on && now !== before) tracer.sink?.context?.(now, before)
 }
 
+/**
+ * The processor goes on with something else in the middle of what it does: with a softirq on top of a task, with the work of another
+ * namespace. @returns what endWork() goes back to
+ */
+export function beginWork(kind: Execution['kind'], netns: string): Execution {
+  const before = tracer.execution
+  if (before.kind !== kind || before.netns !== netns) switchTo({ kind, comm: before.comm, pid: before.pid, netns })
+  return before
+}
+
+/** nobody runs: the task that did sleeps. @returns what endWork() goes back to */
+export function beginIdle(): Execution {
+  const before = tracer.execution
+  switchTo(nobody)
+  return before
+}
+
+export function endWork(before: Execution): void {
+  if (tracer.execution !== before) switchTo(before)
+}
+
+/** the namespace of what a timer or the like was made for, '' where that does not say */
+export const netnsOf = (owner: unknown): string =>
+  typeof owner === 'object' && owner !== null && 'netnsName' in owner && typeof owner.netnsName === 'string'
+    ? owner.netnsName
+    : ''
+
 /** nanoseconds since boot, with fractions */
 export const traceTime = (): number => clock.now / clock.perNs
 
@@ -175,7 +236,7 @@ class Resolved implements Call {
   readonly context: Context
   readonly before: number
   readonly after: number
-  readonly #from: Context
+  readonly from: Context
 
   constructor(from: Context, fn: Kfn) {
     const edges = from.real === null ? '' : findEdges(from.real.symbol.calls, from.path, fn.name)
@@ -185,15 +246,15 @@ class Resolved implements Call {
     this.kind = inlined ? 'inlined' : symbol.ftrace ? 'call' : 'notrace'
     this.visible = this.kind === 'call'
     this.known = edges !== ''
-    this.context = inlined ? new Context(from.real, [...from.path, fn.name]) : fn.root
+    this.context = inlined ? new Context(from.real, [...from.path, fn.name], fn) : fn.root
     const own = inlined ? 0 : symbol.cost || UNMEASURED
     this.before = own >> 1
     this.after = own - this.before
-    this.#from = from
+    this.from = from
   }
 
   #edges(): Edge[] {
-    const { real, path } = this.#from
+    const { real, path } = this.from
     return real === null ? [] : parseEdges(findEdges(real.symbol.calls, path, this.fn.name))
   }
 
@@ -221,6 +282,9 @@ function anyCalled(edges: string): boolean {
 
 /** Finds out, once, what the call of `fn` from `from` is in that build of the kernel. */
 export const resolveCall = (from: Context, fn: Kfn): Call => new Resolved(from, fn)
+
+/** where a first frame is called from: an interrupt, a system call */
+export const outside = boot
 
 /**
  * The row for `path > callee` among the calls of a function, '' when there is none. Where the build has no such path (an inlined function
@@ -267,6 +331,24 @@ export function traceIndirect(pointer: string, target: string): void {
 
 export function traceFrame(device: string, netns: string, direction: 'in' | 'out', skb: TracedSkb): void {
   if (tracer.on) tracer.sink?.frame?.(device, netns, direction, skb)
+}
+
+/** What has numbers that one may want to see as curves over time. */
+export interface Counted {
+  describe(): string
+  /** the name of its network namespace, '' for the host's own */
+  readonly netnsName: string
+  counters(): Readonly<Record<string, number>>
+}
+
+/** Says what the numbers of a socket or queue are now. Costs nothing when nobody draws curves. */
+export function traceCounters(of: Counted): void {
+  if (tracer.on && tracer.sink?.counters !== undefined) tracer.sink.counters(of.describe(), of.netnsName, of.counters())
+}
+
+/** For cards: guard it with `tracer.on`, its argument costs something. */
+export function traceCard(event: CardEvent): void {
+  if (tracer.on) tracer.sink?.card?.(event)
 }
 
 export function traceFree(skb: TracedSkb): void {

@@ -33,7 +33,6 @@ const bytesOf = (pcap: string, port: number): number[] =>
 
 describe('wrong input', () => {
   it.each([
-    [[], /what shall it do/],
     [['send', '--nonsense'], /unknown option '--nonsense'/],
     [['frobnicate'], /unknown command 'frobnicate'/],
     [['send', '--bytes', '-1'], /--bytes/],

@@ -9,15 +9,26 @@ const output = call(
 const inlined = call(fn('ip_output'), 'inlined')
 const softirqs = call(fn('handle_softirqs', { file: 'kernel/softirq.c' }))
 
+const OPTIONS = {
+  command: 'skbtrace send',
+  version: '0.1.0',
+  kernel: '6.12.117',
+  seed: 1,
+  wholeHost: false,
+  graph: { resultFirst: false, netns: null },
+}
+
+/** every line but the first, which is of the run, and those of buffers */
 const lines = (play: (p: Player, j: Jsonl) => void): Record<string, unknown>[] =>
   written((out) => {
     clock.perNs = 3
-    const j = new Jsonl(out)
+    const j = new Jsonl(out, OPTIONS)
     play(new Player(j), j)
   })
     .split('\n')
     .filter((l) => l !== '')
     .map((l) => JSON.parse(l) as Record<string, unknown>)
+    .filter((e) => e.type !== 'skbtrace' && e.type !== 'buffer')
 
 describe('jsonl', () => {
   it('shows a buffer at the entry of a probed function, as the recordings have it', () => {
@@ -100,7 +111,7 @@ describe('jsonl', () => {
     expect(all.map((e) => e.type)).toEqual(['call', 'enter', 'copy', 'decision', 'drop', 'tracepoint', 'exit', 'result'])
     expect(all[0]).toMatchObject({ call: 1, title: 'send(c, 1, 0)' })
     expect(all[5]).toMatchObject({ fields: { skbaddr: '0xff00', len: 1, name: 'lo' } })
-    expect(all[6]).toMatchObject({ fn: 'ip_output', depth: 0, ret: '0x0' })
+    expect(all[6]).toMatchObject({ fn: 'ip_output', depth: 0, ret: 0 })
     expect(all[7]).toMatchObject({ result: '1' })
   })
 

@@ -15,7 +15,7 @@ const capture = (use: (path: string) => void): void => {
   try {
     const path = join(dir, 'x.pcapng')
     const out = Output.open(path)
-    const p = new Pcapng(out, { comment: 'skbtrace send --bytes 10', application: 'skbtrace' })
+    const p = new Pcapng(out, { command: 'skbtrace send --bytes 10', version: '0.1.0', kernel: '6.12.117', points: 'devices' })
     const head = new Uint8Array(64).fill(0xaa)
     clock.now = 3 * 5_000_000_123
     p.frame(
@@ -47,8 +47,8 @@ describe('pcapng', () => {
       const { interfaces, packets } = readPcapng(path)
       expect(interfaces).toEqual(['lo', 'peer/eth0'])
       expect(packets.map((p) => [p.interface, p.data.length, p.length, p.ns, p.flags, p.id])).toEqual([
-        [0, 21, 21, 5_000_000_123n, 2, 7n],
-        [1, 60, 60, 5_000_000_123n, 1, 8n],
+        [0, 21, 21, 5_000_000_123n, 2 | (1 << 2), 7n],
+        [1, 60, 60, 5_000_000_123n, 1 | (1 << 2), 8n],
       ])
       expect([...(packets[0]?.data.subarray(12, 16) ?? [])]).toEqual([0xaa, 0xaa, 0xbb, 0xbb])
     })

@@ -26,7 +26,7 @@ const ack = frames.at(-1)?.data ?? new Uint8Array(0)
 /** a transmission: the data in a fragment, headers in front, out, and an answer */
 function play(hexdump: 'none' | 'wire' | 'layers' | 'full'): string {
   return written((out) => {
-    const g = new FunctionGraph(out, defaults, new SkbNotes({ hexdump, bold: (t) => t }))
+    const g = new FunctionGraph(out, defaults, new SkbNotes({ hexdump, bold: (t) => t, once: true }))
     const p = new Player(g)
     g.begin('> send(c, 4096, 0)', null)
     const head = new Uint8Array(384)

@@ -8,6 +8,7 @@ import { dma_space } from '../../src/kernel/kernel/dma/mapping.ts'
 import { type HostCommand, loadCommands } from '../../src/script/command.ts'
 import { Runner } from '../../src/script/runner.ts'
 import { parseScenario } from '../../src/script/scenario.ts'
+import { listen } from '../../src/trace/tracer.ts'
 
 let commands: ReadonlyMap<string, HostCommand>
 beforeAll(async () => {
@@ -32,7 +33,14 @@ function send(card: string, bytes: number, ...setup: string[]): { host: Host; re
   }
   const wire: Uint8Array[] = []
   step(`hw eth0 ${card}`)
-  if (card === 'e1000') (eth0(host).priv as e1000_adapter).hw.onWire = (f) => wire.push(f)
+  if (card === 'e1000')
+    listen({
+      enter: () => {},
+      exit: () => {},
+      card: (e) => {
+        if (e.what === 'wire' && e.netns === '' && e.bytes !== null) wire.push(e.bytes)
+      },
+    })
   step('ip addr add 10.0.0.1/24 dev eth0\nip -n peer addr add 10.0.0.2/24 dev eth0\n')
   for (const line of setup) step(line)
   step(`l = socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) @peer
@@ -54,6 +62,7 @@ fcntl(c, F_SETFL, O_NONBLOCK)`)
   }
   host.sleep(2000)
   received += Number(step('drain(s) @peer'))
+  listen(null)
   return { host, received, wire }
 }
 

@@ -16,7 +16,7 @@ function run(...lines: string[]): string {
     const command = commands.get(words[0] ?? '')
     if (command === undefined) throw new Error(line)
     const r = command(host, words, '')
-    last = r.stdout + r.stderr + (r.status === 0 ? '' : ` [${r.status}]`)
+    last = r.stdout + r.stderr.trimEnd() + (r.status === 0 ? '' : ` [${r.status}]`)
   }
   return last
 }
@@ -30,16 +30,16 @@ describe('tc qdisc', () => {
   })
 
   it.each([
-    ['pfifo_fast', 'qdisc pfifo_fast 8001: dev eth0 root refcnt 2 bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1 \n'],
-    ['pfifo limit 10', 'qdisc pfifo 8001: dev eth0 root refcnt 2 limit 10p \n'],
-    ['tbf rate 1mbit burst 5kb latency 400ms', 'qdisc tbf 8001: dev eth0 root refcnt 2 rate 1Mbit burst 5Kb lat 400ms \n'],
-    ['netem delay 10ms 2ms loss 1%', 'qdisc netem 8001: dev eth0 root refcnt 2 limit 1000 delay 10ms  2ms loss 1%\n'],
+    ['pfifo_fast', 'qdisc pfifo_fast 8001: root refcnt 2 bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1\n'],
+    ['pfifo limit 10', 'qdisc pfifo 8001: root refcnt 2 limit 10p\n'],
+    ['tbf rate 1mbit burst 5kb latency 400ms', 'qdisc tbf 8001: root refcnt 2 rate 1Mbit burst 5Kb lat 400ms \n'],
+    ['netem delay 10ms 2ms loss 1%', 'qdisc netem 8001: root refcnt 2 limit 1000 delay 10ms  2ms loss 1%\n'],
     [
       'fq_codel limit 100 noecn',
-      'qdisc fq_codel 8001: dev eth0 root refcnt 2 limit 100p flows 1024 quantum 1514 target 5ms interval 100ms memory_limit 32Mb drop_batch 64 \n',
+      'qdisc fq_codel 8001: root refcnt 2 limit 100p flows 1024 quantum 1514 target 5ms interval 100ms memory_limit 32Mb drop_batch 64 \n',
     ],
-    ['prio', 'qdisc prio 8001: dev eth0 root refcnt 2 bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1 \n'],
-    ['noqueue', 'qdisc noqueue 8001: dev eth0 root refcnt 2 \n'],
+    ['prio', 'qdisc prio 8001: root refcnt 2 bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1\n'],
+    ['noqueue', 'qdisc noqueue 8001: root refcnt 2 \n'],
   ])('replace dev eth0 root %s', (kind, shown) => {
     expect(run(`tc qdisc replace dev eth0 root ${kind}`, 'tc qdisc show dev eth0')).toBe(shown)
   })
@@ -78,7 +78,7 @@ describe('tc qdisc', () => {
       'class htb 1:1 root prio 0 rate 1Mbit ceil 2Mbit burst 1600b cburst 1600b \n' +
         'class htb 1:10 parent 1:1 leaf 10: prio 0 rate 500Kbit ceil 500Kbit burst 1600b cburst 1600b \n',
     )
-    expect(run(...setup, 'tc qdisc show dev eth0')).toContain('qdisc netem 10: dev eth0 parent 1:10 limit 1000 delay 5ms\n')
+    expect(run(...setup, 'tc qdisc show dev eth0')).toContain('qdisc netem 10: parent 1:10 limit 1000 delay 5ms\n')
     expect(run(...setup, 'tc class del dev eth0 classid 1:1')).toBe('Error: HTB class in use. [2]')
   })
 })
@@ -92,7 +92,9 @@ describe('ethtool', () => {
   })
 
   it('says what it could not do', () => {
-    expect(run('ethtool -K eth0 lro on')).toBe('Could not change any device features [1]')
+    expect(run('ethtool -K eth0 lro on')).toBe(
+      'Actual changes:\nrx-lro: off [requested on]\nCould not change any device features [1]',
+    )
     expect(run('ethtool -K nope tso on')).toBe(
       'netlink error: no device matches name (offset 24)\nnetlink error: No such device [1]',
     )

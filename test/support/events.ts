@@ -32,13 +32,26 @@ export function fn(name: string, what: Partial<Omit<KernelSymbol, 'name'>> = {})
   return f
 }
 
+const nowhere = new Context(null, [])
+
 /** calls of a function: the same object each time, as from the tracer */
 const calls = new Map<string, Call>()
 export function call(f: Kfn, kind: CallKind = 'call', line = 0): Call {
   const key = `${f.name} ${kind} ${line}`
   let c = calls.get(key)
   if (c === undefined) {
-    c = { fn: f, kind, visible: kind === 'call', line, tail: false, known: true, context: f.root, before: 0, after: 0 }
+    c = {
+      fn: f,
+      kind,
+      visible: kind === 'call',
+      line,
+      tail: false,
+      known: true,
+      from: nowhere,
+      context: f.root,
+      before: 0,
+      after: 0,
+    }
     calls.set(key, c)
   }
   return c

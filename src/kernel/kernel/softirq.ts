@@ -1,7 +1,7 @@
 import { clock } from '../../sim/clock.ts'
 import { events, type SimEvent } from '../../sim/events.ts'
 import { InternalError, kfunc } from '../../trace/kfunc.ts'
-import { type Execution, runAs } from '../../trace/tracer.ts'
+import { beginWork, type Execution, endWork, runAs, tracer } from '../../trace/tracer.ts'
 import { NR_SOFTIRQS, TASKLET_SOFTIRQ } from '../include/generated/enums.ts'
 import { early_initcall } from '../include/linux/init.ts'
 import { TASK_INTERRUPTIBLE, TASK_RUNNING, task_struct } from '../include/linux/sched.ts'
@@ -90,6 +90,7 @@ export const __do_softirq = kfunc('__do_softirq', (): void => {
 const handle_softirqs = kfunc('handle_softirqs', (_ksirqd: boolean): void => {
   const end = jiffies() + msecs_to_jiffies(MAX_SOFTIRQ_TIME_MS)
   softirqs += SOFTIRQ_OFFSET
+  const before = beginWork('softirq', tracer.execution.netns)
   for (let max_restart = MAX_SOFTIRQ_RESTART; ; ) {
     const now = pending
     pending = 0
@@ -100,6 +101,7 @@ const handle_softirqs = kfunc('handle_softirqs', (_ksirqd: boolean): void => {
       break
     }
   }
+  endWork(before)
   softirqs -= SOFTIRQ_OFFSET
 })
 
@@ -180,7 +182,7 @@ export function do_IRQ(execution: Execution, body: () => void): void {
   hardirqs++
   runAs(execution, body)
   hardirqs--
-  irq_exit()
+  irq_exit(execution.netns)
 }
 
 /** runs a timer's function or the like as a first frame in softirq context, then whatever it raised */
@@ -188,14 +190,20 @@ export function in_softirq_context(execution: Execution, body: () => void): void
   softirqs += SOFTIRQ_OFFSET
   runAs(execution, body)
   softirqs -= SOFTIRQ_OFFSET
-  irq_exit()
+  irq_exit(execution.netns)
 }
 
-const irq_softirq: Execution = { kind: 'softirq', comm: 'swapper/0', pid: 0, netns: '' }
+const irq_softirqs = new Map<string, Execution>()
 
-/** invoke_softirq() on the way out of an interrupt */
-function irq_exit(): void {
-  if (!in_interrupt() && pending !== 0) runAs(irq_softirq, () => handle_softirqs(false))
+/** invoke_softirq() on the way out of an interrupt, as whose work the softirqs begin */
+function irq_exit(netns: string): void {
+  if (in_interrupt() || pending === 0) return
+  let e = irq_softirqs.get(netns)
+  if (e === undefined) {
+    e = { kind: 'softirq', comm: 'swapper/0', pid: 0, netns }
+    irq_softirqs.set(netns, e)
+  }
+  runAs(e, () => handle_softirqs(false))
 }
 
 /** a run that was cut off may have left counts behind */

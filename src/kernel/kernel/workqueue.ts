@@ -5,10 +5,12 @@ import { type Execution, runAs } from '../../trace/tracer.ts'
 import { early_initcall } from '../include/linux/init.ts'
 import { TASK_INTERRUPTIBLE, TASK_RUNNING, task_struct } from '../include/linux/sched.ts'
 import { spinlock_t } from '../include/linux/spinlock.ts'
-import type { work_struct } from '../include/linux/workqueue.ts'
+import type { timer_list } from '../include/linux/timer.ts'
+import type { delayed_work, work_struct } from '../include/linux/workqueue.ts'
 import { spin_lock, spin_unlock } from './locking/spinlock.ts'
 import { rcu_read_lock, rcu_read_unlock } from './rcu.ts'
 import { current, set_current, wake_up_process } from './sched/core.ts'
+import { add_timer, init_timer_key, jiffies, timer_delete } from './time/timer.ts'
 
 let worker = new task_struct(27, 'kworker/0:1')
 let pool_lock = new spinlock_t()
@@ -52,6 +54,39 @@ export const queue_work_on = kfunc('queue_work_on', (cpu: number, work: work_str
 })
 /** include/linux/workqueue.h */
 export const schedule_work = (work: work_struct): boolean => queue_work_on(0, work)
+
+const delayed_work_timer_fn = kfunc('delayed_work_timer_fn', (t: timer_list): void => {
+  __queue_work(0, t.owner as delayed_work)
+})
+
+export function INIT_DELAYED_WORK(dwork: delayed_work): void {
+  init_timer_key(dwork.timer, delayed_work_timer_fn, 0, null, null)
+}
+
+/** takes a work back that waits for its timer or for its turn; false: it did not */
+export const cancel_delayed_work = kfunc('cancel_delayed_work', (dwork: delayed_work): boolean => grab(dwork))
+
+function grab(dwork: delayed_work): boolean {
+  const waited = dwork.pending
+  timer_delete(dwork.timer)
+  worklist = worklist.filter((w) => w !== dwork)
+  dwork.pending = false
+  return waited
+}
+
+/** queues a work in `delay` jiffies, whatever was said before; true: it was waiting already */
+export const mod_delayed_work_on = kfunc('mod_delayed_work_on', (_cpu: number, dwork: delayed_work, delay: number): boolean => {
+  const waited = grab(dwork)
+  dwork.pending = true
+  if (delay === 0) __queue_work(0, dwork)
+  else {
+    dwork.timer.expires = jiffies() + delay
+    add_timer(dwork.timer)
+  }
+  return waited
+})
+/** include/linux/workqueue.h */
+export const mod_delayed_work = (dwork: delayed_work, delay: number): boolean => mod_delayed_work_on(0, dwork, delay)
 
 function process_scheduled_works(): void {
   const before = current

@@ -1,3 +1,4 @@
+import { clock } from '../../sim/clock.ts'
 import { InternalError, kfunc } from '../../trace/kfunc.ts'
 import { PAGE_SIZE } from '../include/generated/enums.ts'
 import { early_initcall } from '../include/linux/init.ts'
@@ -50,6 +51,8 @@ const get_page_from_freelist = kfunc(
     _raw_spin_unlock(pcp_lock)
     if (p === undefined) p = new_page(new Uint8Array(PAGE_SIZE << order), order)
     else if (gfp_mask & __GFP_ZERO) p.bytes.fill(0)
+    // init_on_alloc: whoever gets it finds zeroes
+    clock.now += (PAGE_SIZE << order) >> 4
     live += 1 << order
     p._refcount = 1
     p.mapping = null

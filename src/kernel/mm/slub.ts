@@ -1,3 +1,4 @@
+import { clock } from '../../sim/clock.ts'
 import { kfunc } from '../../trace/kfunc.ts'
 import { PAGE_SIZE } from '../include/generated/enums.ts'
 import { early_initcall } from '../include/linux/init.ts'
@@ -166,9 +167,17 @@ export const __kmalloc_node_track_caller_noprof = kfunc(
   (size: number, _flags: number, _node: number, _caller: number): skb_head => {
     const s = kmalloc_slab(size)
     s.live++
+    clock.now += size >> 4
     return take_head(s, size)
   },
 )
+
+/** a copy of `bytes`, to be given back with kfree(); mm/util.c */
+export const kmemdup = kfunc('kmemdup_noprof', (bytes: Uint8Array, flags: number): skb_head => {
+  const head = __kmalloc_node_track_caller_noprof(kmalloc_class(bytes.length), flags, -1, 0)
+  head.bytes.set(bytes)
+  return head
+})
 
 /** the bytes of an object of `s`, from those that were freed last; zeroed, as CONFIG_INIT_ON_ALLOC_DEFAULT_ON has it */
 export function take_head(s: kmem_cache, size: number): skb_head {

@@ -135,6 +135,7 @@ import type { net } from '../include/net/net_namespace.ts'
 import type { proto_accept_arg, sock } from '../include/net/sock.ts'
 import { down_write, up_write } from '../kernel/locking/rwsem.ts'
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.ts'
+import { request_module } from '../kernel/module/kmod.ts'
 import { __module_get, module_put, try_module_get } from '../kernel/module/main.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu.ts'
 import { cond_resched, current } from '../kernel/sched/core.ts'
@@ -211,7 +212,7 @@ const sock_alloc_inode = kfunc('sock_alloc_inode', (sb: super_block): inode | nu
   init_waitqueue_head(sock.wq.wait)
   sock.state = SS_UNCONNECTED
   sock.inode = i
-  sock.kaddr = 0xffff888100000000 + ++sockets * 0x1000
+  sock.kaddr = 0xffff888040000000 + ++sockets * 0x1000
   i.i_private = sock
   return i
 })
@@ -548,6 +549,7 @@ export const __sock_create = kfunc(
     if (sock === null) return -ENFILE
     sock.type = type
 
+    if (!net_families[family]) request_module(`net-pf-${family}`)
     rcu_read_lock()
     const pf = net_families[family] ?? null
     if (pf === null || !try_module_get(pf.owner)) {
@@ -589,6 +591,20 @@ export const sock_create_kern = kfunc(
   (net: net, family: number, type: number, protocol: number, res: ref<socket | null>): number =>
     __sock_create(net, family, type, protocol, res, 1),
 )
+
+/** bind(2) and shutdown(2) of a socket of the kernel's own */
+export const kernel_bind = kfunc('kernel_bind', (sock: socket, addr: sockaddr, addrlen: number): number => {
+  const bind = sock.ops?.bind
+  if (bind === undefined) return -EOPNOTSUPP
+  if (tracer.on) traceIndirect('sock->ops->bind', nameOf(bind))
+  return bind(sock, addr, addrlen)
+})
+export const kernel_sock_shutdown = kfunc('kernel_sock_shutdown', (sock: socket, how: number): number => {
+  const shutdown = sock.ops?.shutdown
+  if (shutdown === undefined) return -EOPNOTSUPP
+  if (tracer.on) traceIndirect('sock->ops->shutdown', nameOf(shutdown))
+  return shutdown(sock, how)
+})
 
 const __sys_socket_create = kfunc('__sys_socket_create', (family: number, type: number, protocol: number): socket | number => {
   if (type & ~SOCK_TYPE_MASK & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) return -EINVAL

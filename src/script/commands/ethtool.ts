@@ -1,134 +1,162 @@
 import { load_modules } from '../../kernel/include/linux/init.ts'
-import * as F from '../../kernel/include/linux/netdev_features.ts'
-import type { net_device, netdev_features_t } from '../../kernel/include/linux/netdevice.ts'
-import { __netdev_update_features } from '../../kernel/net/core/dev.ts'
+import type { net_device } from '../../kernel/include/linux/netdevice.ts'
+import { netif_carrier_ok, netif_running } from '../../kernel/net/core/dev.ts'
 import { failed, type HostCommand, type Outcome, ok } from '../command.ts'
-import { CommandFailure, fail } from './words.ts'
+import { type Driver, driverOf } from './ethtool/driver.ts'
+import { changeFeatures, showFeatures } from './ethtool/features.ts'
+import { colons } from './ip/context.ts'
+import { CommandFailure } from './words.ts'
 
-/** the kernel's names, in the order of the bits: net/ethtool/common.c netdev_features_strings */
-const features: readonly (readonly [string, netdev_features_t])[] = [
-  ['tx-scatter-gather', F.NETIF_F_SG],
-  ['tx-checksum-ipv4', F.NETIF_F_IP_CSUM],
-  ['tx-checksum-ip-generic', F.NETIF_F_HW_CSUM],
-  ['tx-checksum-ipv6', F.NETIF_F_IPV6_CSUM],
-  ['highdma', F.NETIF_F_HIGHDMA],
-  ['tx-scatter-gather-fraglist', F.NETIF_F_FRAGLIST],
-  ['tx-vlan-hw-insert', F.NETIF_F_HW_VLAN_CTAG_TX],
-  ['rx-vlan-hw-parse', F.NETIF_F_HW_VLAN_CTAG_RX],
-  ['rx-vlan-filter', F.NETIF_F_HW_VLAN_CTAG_FILTER],
-  ['tx-generic-segmentation', F.NETIF_F_GSO],
-  ['rx-gro', F.NETIF_F_GRO],
-  ['rx-gro-hw', F.NETIF_F_GRO_HW],
-  ['rx-lro', F.NETIF_F_LRO],
-  ['tx-tcp-segmentation', F.NETIF_F_TSO],
-  ['tx-gso-robust', F.NETIF_F_GSO_ROBUST],
-  ['tx-tcp-ecn-segmentation', F.NETIF_F_TSO_ECN],
-  ['tx-tcp-mangleid-segmentation', F.NETIF_F_TSO_MANGLEID],
-  ['tx-tcp6-segmentation', F.NETIF_F_TSO6],
-  ['tx-udp-segmentation', F.NETIF_F_GSO_UDP_L4],
-  ['tx-gso-list', F.NETIF_F_GSO_FRAGLIST],
-  ['rx-checksum', F.NETIF_F_RXCSUM],
-  ['tx-nocache-copy', F.NETIF_F_NOCACHE_COPY],
-  ['loopback', F.NETIF_F_LOOPBACK],
-  ['rx-fcs', F.NETIF_F_RXFCS],
-  ['rx-all', F.NETIF_F_RXALL],
-  ['rx-gro-list', F.NETIF_F_GRO_FRAGLIST],
-  ['rx-udp-gro-forwarding', F.NETIF_F_GRO_UDP_FWD],
-]
+const BAD = 'ethtool: bad command line argument(s)\nFor more information run ethtool -h\n'
+const NO_DEVICE = 'netlink error: no device matches name (offset 24)\nnetlink error: No such device\n'
+const NOT_SUPPORTED = 'netlink error: Operation not supported\n'
 
-/** the names that ethtool(8) has from before: each stands for some of the kernel's, first those that it switches */
-const legacy: readonly { short: string; long: string; bits: netdev_features_t }[] = [
-  { short: 'rx', long: 'rx-checksumming', bits: F.NETIF_F_RXCSUM },
-  { short: 'tx', long: 'tx-checksumming', bits: F.NETIF_F_CSUM_MASK },
-  { short: 'sg', long: 'scatter-gather', bits: F.NETIF_F_SG | F.NETIF_F_FRAGLIST },
-  { short: 'tso', long: 'tcp-segmentation-offload', bits: F.NETIF_F_ALL_TSO },
-  { short: 'gso', long: 'generic-segmentation-offload', bits: F.NETIF_F_GSO },
-  { short: 'gro', long: 'generic-receive-offload', bits: F.NETIF_F_GRO },
-  { short: 'lro', long: 'large-receive-offload', bits: F.NETIF_F_LRO },
-  { short: 'rxvlan', long: 'rx-vlan-offload', bits: F.NETIF_F_HW_VLAN_CTAG_RX },
-  { short: 'txvlan', long: 'tx-vlan-offload', bits: F.NETIF_F_HW_VLAN_CTAG_TX },
-]
+/** what the real one knows and a device here has not */
+const absent = new Set(
+  '-a -A -C -d -e -E -f -G -L -m -n -N -p -q -Q -r -s -t -T -u -U -w -W -x -X --cable-test --module-info --monitor --phy-statistics --show-eee --show-fec --show-priv-flags --show-time-stamping --statistics-all'.split(
+    ' ',
+  ),
+)
 
-const bitsOf = (word: string): netdev_features_t | null =>
-  legacy.find((l) => l.short === word || l.long === word)?.bits ?? features.find(([name]) => name === word)?.[1] ?? null
+type Handler = (d: net_device, driver: Driver | null, rest: readonly string[]) => Outcome
 
-/** include/linux/netdev_features.h NETIF_F_NEVER_CHANGE, NETIF_F_ETHTOOL_BITS: what cannot be asked for */
-const changeable = (dev: net_device): netdev_features_t => dev.hw_features
-
-/** ethtool -K: what is wanted; the rest follows from the features' dependencies */
-function change(dev: net_device, words: readonly string[]): string {
-  let wanted = dev.wanted_features
-  let asked = 0n
-  for (let i = 0; i < words.length; i += 2) {
-    const [name = '', value] = words.slice(i, i + 2)
-    const bits = bitsOf(name)
-    if (bits === null) fail(`ethtool: bad command line argument(s)\nFor more information run ethtool -h`, 1)
-    if (value !== 'on' && value !== 'off') fail(`ethtool: bad command line argument(s)\nFor more information run ethtool -h`, 1)
-    const mine = bits & changeable(dev)
-    // a name for several features may be used when one of them can be changed
-    if (mine === 0n) {
-      if (((dev.features & bits) !== 0n) === (value === 'on')) continue
-      fail(`Could not change any device features`, 1)
-    }
-    wanted = value === 'on' ? wanted | mine : wanted & ~mine
-    asked |= mine
-  }
-  const before = dev.features
-  dev.wanted_features = wanted
-  __netdev_update_features(dev)
-  const got = dev.features
-  const missed = (got ^ wanted) & asked
-  const other = (before ^ got) & ~asked
-  if (missed === 0n && other === 0n) return ''
-  if (missed !== 0n && got === before) fail('Could not change any device features', 1)
-  // what was asked for and did not happen, and what happened besides
-  return `Actual changes:\n${features
-    .filter(([, bit]) => (before ^ got) & bit || missed & bit)
-    .map(
-      ([name, bit]) =>
-        `${name}: ${got & bit ? 'on' : 'off'}${missed & bit ? ' [requested ' : ''}${missed & bit ? `${wanted & bit ? 'on' : 'off'}]` : ''}${other & bit ? ' [not requested]' : ''}\n`,
-    )
-    .join('')}`
+/** a handler, and how it says that there is no such device */
+const handlers: Readonly<Record<string, { run: Handler; missing?: Outcome }>> = {
+  k: { run: (d) => ok(showFeatures(d)) },
+  K: { run: (d, _driver, rest) => (rest.length === 0 ? failed(BAD) : changeFeatures(d, rest)) },
+  i: { run: (_d, driver) => info(driver), missing: failed('Cannot get driver information: No such device\n', 71) },
+  S: { run: statistics, missing: failed('Cannot get stats strings information: No such device\n', 96) },
+  g: { run: rings },
+  l: { run: channels },
+  c: { run: (_d, driver) => coalesce(_d, driver) },
+  P: { run: (d) => ok(permanent(d)) },
+}
+const options: Readonly<Record<string, string>> = {
+  '-k': 'k',
+  '--show-features': 'k',
+  '--show-offload': 'k',
+  '-K': 'K',
+  '--features': 'K',
+  '--offload': 'K',
+  '-i': 'i',
+  '--driver': 'i',
+  '-S': 'S',
+  '--statistics': 'S',
+  '-g': 'g',
+  '--show-ring': 'g',
+  '-l': 'l',
+  '--show-channels': 'l',
+  '-c': 'c',
+  '--show-coalesce': 'c',
+  '-P': 'P',
+  '--show-permaddr': 'P',
 }
 
-function show(dev: net_device): string {
-  const fixed = (bits: netdev_features_t): string => (bits & changeable(dev) ? '' : ' [fixed]')
-  const on = (bits: netdev_features_t): string => (dev.features & bits ? 'on' : 'off')
-  let out = `Features for ${dev.name}:\n`
-  const shown = new Set<string>()
-  for (const l of legacy) {
-    const parts = features.filter(([, bit]) => l.bits & bit)
-    if (parts.length === 1) {
-      shown.add(parts[0]?.[0] ?? '')
-      out += `${l.long}: ${on(l.bits)}${fixed(l.bits)}\n`
-      continue
-    }
-    out += `${l.long}: ${on(l.bits)}\n`
-    for (const [name, bit] of parts) {
-      shown.add(name)
-      out += `\t${name}: ${on(bit)}${fixed(bit)}\n`
-    }
-  }
-  for (const [name, bit] of features) if (!shown.has(name)) out += `${name}: ${on(bit)}${fixed(bit)}\n`
-  return out
-}
-
-/** ethtool(8): features of a device */
+/** ethtool(8): what a device and its driver say of themselves, and the features that can be switched */
 export const ethtool: HostCommand = (host, words, netns): Outcome => {
   load_modules()
-  const [, option = '', name = '', ...rest] = words
-  const showing = ['-k', '--show-features', '--show-offload'].includes(option)
-  const changing = ['-K', '--features', '--offload'].includes(option)
-  if (!showing && !changing)
-    return failed(`ethtool: ${option === '' ? 'bad command line argument(s)' : `option '${option}' is not there: -k and -K are`}`)
+  const [, first = '', ...others] = words
+  if (first === '') return failed(BAD)
+  if (absent.has(first)) return failed(`ethtool: the option '${first}' is not there on this host\n`)
+  const letter = options[first]
+  if (first.startsWith('-') && letter === undefined) return failed(BAD)
+  const [name, ...rest] = letter === undefined ? [first, ...others] : others
+  if (name === undefined) return failed(BAD)
   const dev = host.netns(netns).dev_name_head.get(name)
-  if (dev === undefined) return failed(`netlink error: no device matches name (offset 24)\nnetlink error: No such device`)
-  if (showing) return ok(show(dev))
-  if (rest.length === 0) return failed('ethtool: bad command line argument(s)\nFor more information run ethtool -h')
+  const handler =
+    letter === undefined ? { run: settings, missing: failed(`${NO_DEVICE}No data available\n`, 75) } : handlers[letter]
+  if (handler === undefined) return failed(BAD)
+  if (dev === undefined) return handler.missing ?? failed(NO_DEVICE)
   try {
-    return ok(change(dev, rest))
+    return handler.run(dev, driverOf(dev), rest)
   } catch (e) {
-    if (e instanceof CommandFailure) return failed(e.message, e.status)
+    if (e instanceof CommandFailure) return failed(`${e.message}\n`, e.status)
     throw e
   }
 }
+
+function settings(d: net_device, driver: Driver | null): Outcome {
+  const link = `\tLink detected: ${netif_running(d) && netif_carrier_ok(d) ? 'yes' : 'no'}\n`
+  if (driver?.port === undefined) return ok(`Settings for ${d.name}:\n${link}`)
+  const card = driver.name === 'e1000'
+  const modes = ['10baseT/Half 10baseT/Full', '100baseT/Half 100baseT/Full', '1000baseT/Full']
+  const list = (title: string): string => `\t${title}${modes.join(`\n\t${' '.repeat(title.length)}`)}\n`
+  const speed = driver.speed === null || driver.speed === undefined ? 'Unknown!' : `${driver.speed}Mb/s`
+  const duplex = driver.speed === null || driver.speed === undefined ? 'Unknown! (255)' : 'Full'
+  return ok(
+    `Settings for ${d.name}:\n` +
+      (card
+        ? `\tSupported ports: [ TP ]\n${list('Supported link modes:   ')}\tSupported pause frame use: No\n\tSupports auto-negotiation: Yes\n` +
+          `\tSupported FEC modes: Not reported\n${list('Advertised link modes:  ')}\tAdvertised pause frame use: No\n` +
+          '\tAdvertised auto-negotiation: Yes\n\tAdvertised FEC modes: Not reported\n'
+        : '\tSupported ports: [  ]\n\tSupported link modes:   Not reported\n\tSupported pause frame use: No\n' +
+          '\tSupports auto-negotiation: No\n\tSupported FEC modes: Not reported\n\tAdvertised link modes:  Not reported\n' +
+          '\tAdvertised pause frame use: No\n\tAdvertised auto-negotiation: No\n\tAdvertised FEC modes: Not reported\n') +
+      `\tSpeed: ${speed}\n\tDuplex: ${duplex}\n\tAuto-negotiation: ${card ? 'on' : 'off'}\n\tPort: ${driver.port}\n\tPHYAD: 0\n` +
+      `\tTransceiver: internal\n${driver.port === 'Twisted Pair' ? '\tMDI-X: Unknown\n' : ''}${link}`,
+  )
+}
+
+function info(driver: Driver | null): Outcome {
+  if (driver === null) return failed('Cannot get driver information: Operation not supported\n', 71)
+  const yes = (v: boolean): string => (v ? 'yes' : 'no')
+  const card = driver.name === 'e1000'
+  return ok(
+    `driver: ${driver.name}\nversion: ${driver.version}\nfirmware-version: ${driver.firmware}\nexpansion-rom-version: \n` +
+      `bus-info: ${driver.bus}\nsupports-statistics: ${yes(driver.statistics !== undefined)}\nsupports-test: ${yes(card)}\n` +
+      `supports-eeprom-access: ${yes(card)}\nsupports-register-dump: ${yes(card)}\nsupports-priv-flags: no\n`,
+  )
+}
+
+function statistics(d: net_device, driver: Driver | null): Outcome {
+  if (driver?.statistics === undefined) return failed('no stats available\n', 94)
+  return ok(
+    `NIC statistics:\n${driver
+      .statistics(d)
+      .map(([n, v]) => `     ${n}: ${v}\n`)
+      .join('')}`,
+  )
+}
+
+const orNone = (v: number | null | undefined): string => (v === null || v === undefined ? 'n/a' : String(v))
+
+function rings(d: net_device, driver: Driver | null): Outcome {
+  const r = driver?.rings?.(d)
+  if (r === undefined) return failed(NOT_SUPPORTED)
+  const block = ([rx, tx]: [number, number]): string => `RX:\t\t${rx}\nRX Mini:\tn/a\nRX Jumbo:\tn/a\nTX:\t\t${tx}\n`
+  return ok(
+    `Ring parameters for ${d.name}:\nPre-set maximums:\n${block(r.most)}Current hardware settings:\n${block(r.now)}` +
+      'RX Buf Len:\t\tn/a\nCQE Size:\t\tn/a\nTX Push:\toff\nTCP data split:\tn/a\n',
+  )
+}
+
+function channels(d: net_device, driver: Driver | null): Outcome {
+  const c = driver?.channels?.(d)
+  if (c === undefined) return failed(NOT_SUPPORTED)
+  const block = (separate: number | null): string =>
+    `RX:\t\t${orNone(separate)}\nTX:\t\t${orNone(separate)}\nOther:\t\tn/a\nCombined:\t${orNone(c.combined)}\n`
+  const now = c.separate === null ? null : d.real_num_tx_queues
+  return ok(`Channel parameters for ${d.name}:\nPre-set maximums:\n${block(c.separate)}Current hardware settings:\n${block(now)}`)
+}
+
+function coalesce(d: net_device, driver: Driver | null): Outcome {
+  const c = driver?.coalesce
+  if (c === undefined) return failed(NOT_SUPPORTED)
+  const group = (names: string): string =>
+    `${names
+      .split(' ')
+      .map((n) => `${n}: ${orNone(c[n])}\n`)
+      .join('')}\n`
+  return ok(
+    `Coalesce parameters for ${d.name}:\nAdaptive RX: ${driver?.name === 'virtio_net' ? 'off' : 'n/a'}  TX: n/a\n` +
+      group('stats-block-usecs sample-interval pkt-rate-low pkt-rate-high') +
+      group('rx-usecs rx-frames rx-usecs-irq rx-frames-irq') +
+      group('tx-usecs tx-frames tx-usecs-irq tx-frames-irq') +
+      group('rx-usecs-low rx-frame-low tx-usecs-low tx-frame-low') +
+      group('rx-usecs-high rx-frame-high tx-usecs-high tx-frame-high') +
+      'CQE mode RX: n/a  TX: n/a\n\n',
+  )
+}
+
+const permanent = (d: net_device): string =>
+  `Permanent address: ${d.perm_addr.every((b) => b === 0) ? 'not set' : colons(d.perm_addr)}\n`

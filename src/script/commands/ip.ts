@@ -56,6 +56,8 @@ export const ip: HostCommand = (host, words, netns) => {
     oneline: false,
     brief: false,
     numeric: false,
+    json: false,
+    pretty: false,
   }
   const w = new Words(words, 1)
   let where = netns
@@ -77,6 +79,35 @@ export const ip: HostCommand = (host, words, netns) => {
     throw e
   }
 }
+
+/** options of the real one that change nothing here, or that this host cannot follow */
+const absent = new Set([
+  '-a',
+  '-all',
+  '-b',
+  '-batch',
+  '-c',
+  '-color',
+  '-force',
+  '-h',
+  '-human',
+  '-iec',
+  '-l',
+  '-loops',
+  '-r',
+  '-resolve',
+  '-rc',
+  '-t',
+  '-ts',
+  '-timestamp',
+  '-tshort',
+  '-0',
+  '-B',
+  '-M',
+  '-V',
+  '-Version',
+  '-echo',
+])
 
 function option(c: Context, w: Words, where: string): string {
   const o = w.next().replace(/^--/, '-')
@@ -104,6 +135,14 @@ function option(c: Context, w: Words, where: string): string {
     case '-brief':
       c.brief = true
       break
+    case '-j':
+    case '-json':
+      c.json = true
+      break
+    case '-p':
+    case '-pretty':
+      c.pretty = true
+      break
     case '-N':
     case '-Numeric':
       c.numeric = true
@@ -124,6 +163,7 @@ function option(c: Context, w: Words, where: string): string {
       return name
     }
     default:
+      if (absent.has(o)) fail(`Option "${o}" is not there on this host.`, 255)
       fail(`Option "${o}" is unknown, try "ip -help".`, 255)
   }
   return where

@@ -1,10 +1,12 @@
+import { in6_ntop } from '../../kernel/include/linux/in6.ts'
+import type { net_device } from '../../kernel/include/linux/netdevice.ts'
 import { IFA_F_NOPREFIXROUTE, RTPROT_BOOT } from '../../kernel/include/linux/rtnetlink.ts'
-import { IFA_F_NODAD } from '../../kernel/include/net/if_inet6.ts'
+import { IFA_F_NODAD, type inet6_dev } from '../../kernel/include/net/if_inet6.ts'
 import { fib6_config, RTF_GATEWAY } from '../../kernel/include/net/ip6_fib.ts'
 import { inet6_addr_add, inet6_addr_del } from '../../kernel/net/ipv6/addrconf.ts'
 import { ip6_route_change } from '../../kernel/net/ipv6/route.ts'
 import { parseIn6 } from '../ipv6.ts'
-import { type Context, device } from './ip/context.ts'
+import { type Address6, type Context, device } from './ip/context.ts'
 import { fail, rtnl, type Words } from './words.ts'
 
 function prefix6(w: Words): { address: Uint8Array; length: number } {
@@ -59,3 +61,14 @@ export function changeRoute6(c: Context, w: Words, adding: boolean): string {
   rtnl(() => ip6_route_change(c.net, adding, cfg))
   return ''
 }
+
+/** scopes of IPv6 addresses, IFA_*, as RT_SCOPE_* */
+const scopes: Readonly<Record<number, number>> = { 16: 254, 32: 253, 64: 200 }
+
+/** the addresses of a device in the order in which `ip addr` shows them */
+export const addresses6 = (d: net_device): Address6[] =>
+  ((d.ip6_ptr as inet6_dev | null)?.addr_list ?? []).map((ifa) => ({
+    text: `${in6_ntop(ifa.addr)}/${ifa.prefix_len}`,
+    scope: scopes[ifa.scope & 0xf0] ?? 0,
+    nodad: (ifa.flags & IFA_F_NODAD) !== 0,
+  }))

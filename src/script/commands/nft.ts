@@ -1,21 +1,10 @@
 import '../../kernel/net/netfilter/nft_chain_filter.ts'
 import './nft/conntrack.ts'
+import './nft/limit.ts'
 import './nft/nat.ts'
 import './nft/reject.ts'
 import type { Host } from '../../host/host.ts'
-import {
-  NF_INET_FORWARD,
-  NF_INET_LOCAL_IN,
-  NF_INET_LOCAL_OUT,
-  NF_INET_POST_ROUTING,
-  NF_INET_PRE_ROUTING,
-  NFPROTO_ARP,
-  NFPROTO_BRIDGE,
-  NFPROTO_INET,
-  NFPROTO_IPV4,
-  NFPROTO_IPV6,
-  NFPROTO_NETDEV,
-} from '../../kernel/include/generated/enums.ts'
+import { NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 } from '../../kernel/include/generated/enums.ts'
 import { load_modules } from '../../kernel/include/linux/init.ts'
 import { NF_ACCEPT, NF_DROP } from '../../kernel/include/linux/netfilter.ts'
 import type { net } from '../../kernel/include/net/net_namespace.ts'
@@ -34,42 +23,16 @@ import {
 } from '../../kernel/net/netfilter/nf_tables_api.ts'
 import { failed, type HostCommand, ok } from '../command.ts'
 import { Lexer, NftError, type Token } from './nft/lexer.ts'
-import { type Builder, type Part, rule } from './nft/rule.ts'
+import { families, familyName, handle, hooks, hookText, type Listing, priorities, tableText } from './nft/listing.ts'
+import { type Builder, rule } from './nft/rule.ts'
+import { addElements, deleteElements, deleteSet, flushSet, newSet, setOf, setText } from './nft/sets.ts'
 import { errorText } from './words.ts'
 
-const families: Readonly<Record<string, number>> = {
-  ip: NFPROTO_IPV4,
-  ip6: NFPROTO_IPV6,
-  inet: NFPROTO_INET,
-  arp: NFPROTO_ARP,
-  bridge: NFPROTO_BRIDGE,
-  netdev: NFPROTO_NETDEV,
-}
-const familyName = (family: number): string => Object.entries(families).find(([, f]) => f === family)?.[0] ?? '?'
-
-const hooks: Readonly<Record<string, number>> = {
-  prerouting: NF_INET_PRE_ROUTING,
-  input: NF_INET_LOCAL_IN,
-  forward: NF_INET_FORWARD,
-  output: NF_INET_LOCAL_OUT,
-  postrouting: NF_INET_POST_ROUTING,
-}
-const priorities: Readonly<Record<string, number>> = {
-  raw: -300,
-  mangle: -150,
-  dstnat: -100,
-  filter: 0,
-  security: 50,
-  srcnat: 100,
-}
-
 /** the options of nft that change nothing here, and those that a list heeds */
-interface Session {
+interface Session extends Listing {
   host: Host
   net: net
   lx: Lexer
-  handles: boolean
-  stateless: boolean
   out: string
 }
 
@@ -116,6 +79,9 @@ function command(s: Session): void {
     case 'table':
     case 'chain':
     case 'rule':
+    case 'set':
+    case 'map':
+    case 'element':
       add(s, 'add')
       return
     case 'delete':
@@ -166,7 +132,15 @@ function chainOf(s: Session): { table: nft_table; chain: nft_chain; word: Token 
 
 function add(s: Session, verb: string): void {
   const { lx } = s
-  switch (lx.next('table, chain or rule').text) {
+  const what = lx.next('table, chain, rule, set, map or element').text
+  switch (what) {
+    case 'set':
+    case 'map':
+      newSet(lx, s.net, tableOf(s).table, what === 'map', verb === 'create')
+      return
+    case 'element':
+      addElements(lx, s.net, tableOf(s).table, verb === 'create')
+      return
     case 'table': {
       const f = family(lx)
       const word = lx.next()
@@ -185,7 +159,7 @@ function add(s: Session, verb: string): void {
       return
     }
     default:
-      lx.unexpected('table, chain or rule')
+      lx.unexpected('table, chain, rule, set, map or element')
   }
 }
 
@@ -194,7 +168,11 @@ function tableBlock(s: Session, f: number, name: string): void {
   if (table === null) return
   while (!s.lx.take('}')) {
     if (s.lx.take(';')) continue
-    if (!s.lx.take('chain')) s.lx.unexpected('chain')
+    if (s.lx.peek === 'set' || s.lx.peek === 'map') {
+      newSet(s.lx, s.net, table, s.lx.next().text === 'map', false)
+      continue
+    }
+    if (!s.lx.take('chain')) s.lx.unexpected('chain, set or map')
     chain(s, table, s.lx.next(), false)
   }
 }
@@ -291,6 +269,14 @@ function remove(s: Session, quiet: boolean): void {
       nf_tables_deltable(s.net, table)
       return
     }
+    if (kind === 'set' || kind === 'map') {
+      deleteSet(lx, tableOf(s).table)
+      return
+    }
+    if (kind === 'element') {
+      deleteElements(lx, s.net, tableOf(s).table)
+      return
+    }
     if (kind === 'chain') {
       const { chain: c, word } = chainOf(s)
       check(lx, nf_tables_delchain(s.net, c), word)
@@ -328,6 +314,10 @@ function flush(s: Session): void {
     case 'chain':
       nft_delrule_by_chain(s.net, chainOf(s).chain)
       return
+    case 'set':
+    case 'map':
+      flushSet(lx, tableOf(s).table)
+      return
   }
   lx.unexpected('ruleset, table or chain')
 }
@@ -352,6 +342,13 @@ function list(s: Session): void {
       s.out += tableText(s, table, [...table.chains.values()])
       return
     }
+    case 'set':
+    case 'map': {
+      const { table } = tableOf(s)
+      const { set } = setOf(lx, table)
+      s.out += `table ${familyName(table.family)} ${table.name} {\n${setText(set, handle(s, set.handle))}}\n`
+      return
+    }
     case 'chains':
       s.out += tables
         .map(
@@ -367,35 +364,4 @@ function list(s: Session): void {
     }
   }
   lx.unexpected('ruleset, tables, table, chains or chain')
-}
-
-const handle = (s: Session, n: number): string => (s.handles ? ` # handle ${n}` : '')
-
-function tableText(s: Session, table: nft_table, chains: readonly nft_chain[]): string {
-  const body = chains.map(
-    (c) => `\tchain ${c.name} {${handle(s, c.handle)}\n${hookText(c)}${c.rules.map((r) => ruleText(s, r)).join('')}\t}\n`,
-  )
-  return `table ${familyName(table.family)} ${table.name} {${handle(s, table.handle)}\n${body.join('\n')}}\n`
-}
-function hookText(c: nft_chain): string {
-  if (c.ops === null || c.type === null) return ''
-  const { hooknum } = c.ops
-  const hook = Object.entries(hooks).find(([, h]) => h === hooknum)?.[0] ?? '?'
-  return `\t\ttype ${c.type.name} hook ${hook} priority ${priorityText(c.ops.priority, hooknum)}; policy ${c.policy === NF_DROP ? 'drop' : 'accept'};\n`
-}
-/** by name, with what it is off from it, where nft does so */
-function priorityText(p: number, hook: number): string {
-  for (const [name, v] of Object.entries(priorities)) {
-    if (name === 'dstnat' && hook !== NF_INET_PRE_ROUTING) continue
-    if (name === 'srcnat' && hook !== NF_INET_POST_ROUTING) continue
-    const off = p - v
-    if (off === 0) return name
-    if (Math.abs(off) <= 10) return `${name} ${off > 0 ? '+' : '-'} ${Math.abs(off)}`
-  }
-  return String(p)
-}
-function ruleText(s: Session, r: nft_rule): string {
-  const parts = r.udata as readonly Part[]
-  const text = (p: Part): string => (typeof p === 'string' ? p : s.stateless ? (p().split(' ')[0] ?? '') : p())
-  return `\t\t${parts.map(text).join(' ')}${handle(s, r.handle)}\n`
 }

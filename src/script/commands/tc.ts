@@ -1,13 +1,5 @@
-// the disciplines that `tc` can make
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../../kernel/include/linux/rtnetlink.ts'
-import '../../kernel/net/sched/sch_fifo.ts'
-import '../../kernel/net/sched/sch_fq.ts'
-import '../../kernel/net/sched/sch_fq_codel.ts'
-import '../../kernel/net/sched/sch_htb.ts'
-import '../../kernel/net/sched/sch_mq.ts'
-import '../../kernel/net/sched/sch_netem.ts'
-import '../../kernel/net/sched/sch_prio.ts'
-import '../../kernel/net/sched/sch_tbf.ts'
+import './tc/disciplines.ts'
 import { load_modules } from '../../kernel/include/linux/init.ts'
 import type { net_device } from '../../kernel/include/linux/netdevice.ts'
 import type { ref } from '../../kernel/include/linux/types.ts'
@@ -15,6 +7,7 @@ import type { net } from '../../kernel/include/net/net_namespace.ts'
 import type { Qdisc } from '../../kernel/include/net/sch_generic.ts'
 import { qdiscs_of, tc_ctl_tclass, tc_get_qdisc, tc_modify_qdisc } from '../../kernel/net/sched/sch_api.ts'
 import { failed, type HostCommand, type Outcome, ok } from '../command.ts'
+import { type Json, json } from './json.ts'
 import { kinds } from './tc/kinds.ts'
 import { classid, handle, showClass, showHandle } from './tc/units.ts'
 import { CommandFailure, errorText, fail, Words } from './words.ts'
@@ -40,6 +33,10 @@ const verb = (word: string, list: readonly string[]): string => list.find((v) =>
 
 interface Shown {
   stats: boolean
+  details: boolean
+  json: boolean
+  pretty: boolean
+  oneline: boolean
 }
 
 function counters(q: Qdisc): {
@@ -66,23 +63,55 @@ const statLines = (c: ReturnType<typeof counters>): string =>
   ` Sent ${c.bytes} bytes ${c.packets} pkt (dropped ${c.drops}, overlimits ${c.overlimits} requeues ${c.requeues}) \n` +
   ` backlog ${c.backlog}b ${c.qlen}p requeues ${c.requeues}\n`
 
-function showQdisc(q: Qdisc, s: Shown): string {
+/** `named`: the device was not asked for by name, so its name is said */
+function showQdisc(q: Qdisc, s: Shown, named: boolean): string {
   const { id } = q.ops
   const kind = kinds[id]
   const place = q.parent === TC_H_ROOT ? 'root' : `parent ${showClass(q.parent)}`
   const refcnt = q.refcnt !== 1 ? ` refcnt ${q.refcnt}` : ''
-  let out = `qdisc ${id} ${showHandle(q.handle)} dev ${q.dev.name} ${place}${refcnt} ${kind?.print(q.ops.dump?.(q) ?? {}) ?? ''}\n`
+  const dev = named ? `dev ${q.dev.name} ` : ''
+  const options = kind?.print(q.ops.dump?.(q) ?? {}, s.details) ?? ''
+  let out = `qdisc ${id} ${showHandle(q.handle)} ${dev}${place}${refcnt} ${options}\n`
   if (!s.stats) return out
   out += statLines(counters(q))
   const own = q.ops.dump_stats === undefined ? undefined : kind?.stats?.(q.ops.dump_stats(q))
   return own === undefined ? out : `${out}${own}\n`
 }
 
+function qdiscJson(q: Qdisc, s: Shown, named: boolean): Json {
+  const { id } = q.ops
+  const kind = kinds[id]
+  const root = q.parent === TC_H_ROOT
+  const { bytes, packets, drops, overlimits, requeues, backlog, qlen } = counters(q)
+  return {
+    kind: id,
+    handle: showHandle(q.handle),
+    dev: named ? q.dev.name : undefined,
+    root: root ? true : undefined,
+    parent: root ? undefined : showClass(q.parent),
+    refcnt: q.refcnt !== 1 ? q.refcnt : undefined,
+    options: kind?.json(q.ops.dump?.(q) ?? {}) ?? {},
+    ...(s.stats
+      ? {
+          bytes,
+          packets,
+          drops,
+          overlimits,
+          requeues,
+          backlog,
+          qlen,
+          ...(q.ops.dump_stats === undefined ? {} : kind?.statsJson?.(q.ops.dump_stats(q))),
+        }
+      : {}),
+  }
+}
+
 function qdisc(n: net, w: Words, s: Shown): string {
+  const said = w.peek
   const command = w.done
     ? 'show'
     : verb(w.next(), ['add', 'delete', 'del', 'change', 'replace', 'link', 'get', 'show', 'list', 'lst'])
-  if (command === '' || command === 'get') fail(`Command "${w.rest[0] ?? ''}" is unknown, try "tc qdisc help".`, 255)
+  if (command === '' || command === 'get') fail(`Command "${said}" is unknown, try "tc qdisc help".`, 255)
   const showing = ['show', 'list', 'lst'].includes(command)
   let dev: net_device | null = null
   let parent = 0
@@ -107,12 +136,16 @@ function qdisc(n: net, w: Words, s: Shown): string {
   }
   if (showing) {
     const all = dev === null ? n.dev_base_head : [dev]
-    return all
+    const found = all
       .flatMap((d) => qdiscs_of(d))
       .filter((q) => !parent || q.parent === parent)
       .filter((q) => !h || q.handle === h)
-      .map((q) => showQdisc(q, s))
-      .join('')
+    if (s.json)
+      return `${json(
+        found.map((q) => qdiscJson(q, s, dev === null)),
+        s.pretty,
+      )}\n`
+    return found.map((q) => showQdisc(q, s, dev === null)).join('')
   }
   if (dev === null) fail('Cannot find device ""', 1)
   const extack = { v: '' }
@@ -156,8 +189,8 @@ function tclass(n: net, w: Words, s: Shown): string {
         if (d === null || (id && d.classid !== id)) return
         const place = d.parentid === TC_H_ROOT ? 'root' : `parent ${showClass(d.parentid)}`
         const leaf = d.leaf === null || d.leaf.handle === 0 ? '' : `leaf ${showHandle(d.leaf.handle)} `
-        out += `class ${q.ops.id} ${showClass(d.classid)} ${place} ${leaf}${kinds[q.ops.id]?.printClass?.(d.options) ?? ''}\n`
-        if (s.stats) out += statLines(d.stats)
+        out += `class ${q.ops.id} ${showClass(d.classid)} ${place} ${leaf}${kinds[q.ops.id]?.printClass?.(d.options, s.details) ?? ''}\n`
+        if (s.stats) out += `${statLines(d.stats)}${kinds[q.ops.id]?.classStats?.(d.xstats ?? {}) ?? ''}\n`
       })
     }
     return out
@@ -176,29 +209,39 @@ export const tc: HostCommand = (host, words, netns): Outcome => {
   load_modules()
   const w = new Words(words, 1)
   let where = netns
-  const s: Shown = { stats: false }
+  const s: Shown = { stats: false, details: false, json: false, pretty: false, oneline: false }
   try {
     while (w.peek.startsWith('-')) {
       const o = w.next().replace(/^--?/, '')
       if (o === 'n' || o === 'net' || o === 'netns') where = w.next()
       else if (o !== '' && 'statistics'.startsWith(o)) s.stats = true
-      else if (o !== '' && 'details'.startsWith(o)) continue
+      else if (o !== '' && 'details'.startsWith(o)) s.details = true
+      else if (o !== '' && 'json'.startsWith(o)) s.json = true
+      else if (o !== '' && 'pretty'.startsWith(o)) s.pretty = true
+      else if (o !== '' && 'oneline'.startsWith(o)) s.oneline = true
+      else if (
+        ['raw', 'iec', 'graph', 'batch', 'force', 'timestamp', 'tshort', 'color', 'cf', 'conf', 'Numeric'].some((x) =>
+          x.startsWith(o),
+        )
+      )
+        fail(`Option "-${o}" is not there on this host.`, 255)
       else fail(`Option "-${o}" is unknown, try "tc -help".`, 255)
     }
     let n: net
     try {
       n = host.netns(where)
     } catch {
-      return failed(`Cannot open network namespace "${where}": No such file or directory`, 255)
+      return failed(`Cannot open network namespace "${where}": No such file or directory\n`, 255)
     }
     const object = w.done ? '' : w.next()
-    if (object !== '' && 'qdisc'.startsWith(object)) return ok(qdisc(n, w, s))
-    if (object !== '' && 'class'.startsWith(object)) return ok(tclass(n, w, s))
+    const lines = (text: string): string => (s.oneline && !s.json ? text.replaceAll('\n', '\\') : text)
+    if (object !== '' && 'qdisc'.startsWith(object)) return ok(lines(qdisc(n, w, s)))
+    if (object !== '' && 'class'.startsWith(object)) return ok(lines(tclass(n, w, s)))
     if (['filter', 'chain', 'action', 'monitor', 'exec'].some((x) => object !== '' && x.startsWith(object)))
-      return failed(`tc: object "${object}" is not there`, 255)
-    return failed(`Object "${object}" is unknown, try "tc help".`, 1)
+      return failed(`tc: object "${object}" is not there\n`, 255)
+    return failed(`Object "${object}" is unknown, try "tc help".\n`, 1)
   } catch (e) {
-    if (e instanceof CommandFailure) return failed(e.message, e.status)
+    if (e instanceof CommandFailure) return failed(`${e.message}\n`, e.status)
     throw e
   }
 }

@@ -2,15 +2,7 @@ import type { Cable } from '../../../hardware/cable.ts'
 import { VIRTIO_NET_HDR_LEN, VirtioNetCard } from '../../../hardware/virtio_net.ts'
 import { kfunc } from '../../../trace/kfunc.ts'
 import { traceCopy } from '../../../trace/tracer.ts'
-import {
-  ETH_HLEN,
-  NETDEV_TX_OK,
-  SKB_GSO_DODGY,
-  SKB_GSO_TCP_ECN,
-  SKB_GSO_TCPV4,
-  SKB_GSO_TCPV6,
-  SKB_GSO_UDP_L4,
-} from '../../include/generated/enums.ts'
+import { ETH_HLEN, IFF_ALLMULTI, IFF_PROMISC, NETDEV_TX_OK } from '../../include/generated/enums.ts'
 import { EINVAL, ENOMEM } from '../../include/linux/errno.ts'
 import { type page, page_frag } from '../../include/linux/mm_types.ts'
 import * as F from '../../include/linux/netdev_features.ts'
@@ -22,25 +14,21 @@ import {
   netdev_priv,
 } from '../../include/linux/netdevice.ts'
 import {
-  CHECKSUM_PARTIAL,
   CHECKSUM_UNNECESSARY,
   MAX_SKB_FRAGS,
   type sk_buff,
-  skb_checksum_start_offset,
-  skb_headlen,
   skb_headroom,
-  skb_is_gso,
-  skb_reset_mac_header,
   skb_shared_info,
   skb_shinfo,
   skb_tailroom,
-  skb_transport_offset,
 } from '../../include/linux/skbuff.ts'
 import { GFP_ATOMIC } from '../../include/linux/slab.ts'
 import { ALIGN, clamp } from '../../include/linux/types.ts'
+import { work_struct } from '../../include/linux/workqueue.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import { dma_space } from '../../kernel/dma/mapping.ts'
 import { irq_desc, on_other_side, raise_irq } from '../../kernel/irq/handle.ts'
+import { schedule_work } from '../../kernel/workqueue.ts'
 import { put_page } from '../../mm/page_alloc.ts'
 import {
   __napi_schedule,
@@ -63,6 +51,7 @@ import {
   passthru_features_check,
   register_netdev,
 } from '../../net/core/dev.ts'
+import { dev_mc_list } from '../../net/core/dev_addr_lists.ts'
 import { napi_gro_receive } from '../../net/core/gro.ts'
 import {
   __skb_pull,
@@ -71,14 +60,12 @@ import {
   kfree_skb,
   napi_alloc_skb,
   napi_consume_skb,
-  pskb_may_pull,
   type scatterlist,
   skb_add_rx_frag,
   skb_can_coalesce,
   skb_coalesce_rx_frag,
   skb_get_queue_mapping,
   skb_header_cloned,
-  skb_partial_csum_set,
   skb_put,
   skb_put_data,
   skb_record_rx_queue,
@@ -105,6 +92,7 @@ import {
   vp_notify,
   vring_interrupt,
 } from '../virtio/virtio_ring.ts'
+import { VIRTIO_NET_HDR_F_DATA_VALID, virtio_net_hdr_from_skb, virtio_net_hdr_to_skb } from './virtio_net_hdr.ts'
 
 const QUEUE_SIZE = 256
 const GOOD_COPY_LEN = 128
@@ -112,13 +100,6 @@ const GOOD_PACKET_LEN = 1518
 const PAGE_SIZE = 4096
 const SHINFO = 320
 const ETH_DATA_LEN = 1500
-const VIRTIO_NET_HDR_F_NEEDS_CSUM = 1
-const VIRTIO_NET_HDR_F_DATA_VALID = 2
-const VIRTIO_NET_HDR_GSO_TCPV4 = 1
-const VIRTIO_NET_HDR_GSO_TCPV6 = 4
-const VIRTIO_NET_HDR_GSO_UDP_L4 = 5
-const VIRTIO_NET_HDR_GSO_ECN = 0x80
-const TCP_MIN_GSO_SIZE = 8
 
 interface send_queue {
   vq: virtqueue
@@ -154,6 +135,7 @@ export interface virtnet_info {
   hdr_len: number
   sq: send_queue
   rq: receive_queue
+  rx_mode_work: work_struct | null
 }
 
 // ---- transmit
@@ -199,34 +181,11 @@ const check_sq_full_and_disable = kfunc(
   },
 )
 
-/** include/linux/virtio_net.h: what the device has to do yet. @returns negative for a packet that it could not */
-const virtio_net_hdr_from_skb = kfunc('virtio_net_hdr_from_skb', (skb: sk_buff, hdr: DataView): number => {
-  for (let i = 0; i < VIRTIO_NET_HDR_LEN; i++) hdr.setUint8(i, 0)
-  if (skb_is_gso(skb)) {
-    const { gso_type, gso_size } = skb_shinfo(skb)
-    hdr.setUint16(2, skb_headlen(skb), true)
-    hdr.setUint16(4, gso_size, true)
-    let type: number
-    if (gso_type & SKB_GSO_TCPV4) type = VIRTIO_NET_HDR_GSO_TCPV4
-    else if (gso_type & SKB_GSO_TCPV6) type = VIRTIO_NET_HDR_GSO_TCPV6
-    else if (gso_type & SKB_GSO_UDP_L4) type = VIRTIO_NET_HDR_GSO_UDP_L4
-    else return -EINVAL
-    if (gso_type & SKB_GSO_TCP_ECN) type |= VIRTIO_NET_HDR_GSO_ECN
-    hdr.setUint8(1, type)
-  }
-  if (skb.ip_summed === CHECKSUM_PARTIAL) {
-    hdr.setUint8(0, VIRTIO_NET_HDR_F_NEEDS_CSUM)
-    hdr.setUint16(6, skb_checksum_start_offset(skb), true)
-    hdr.setUint16(8, skb.csum_offset, true)
-  }
-  return 0
-})
-
 const xmit_skb = kfunc('xmit_skb', (vi: virtnet_info, sq: send_queue, skb: sk_buff, _orphan: boolean): number => {
   const { hdr_len } = vi
   const can_push = !(skb.data & 1) && !skb_header_cloned(skb) && skb_headroom(skb) >= hdr_len
   const bytes = new Uint8Array(VIRTIO_NET_HDR_LEN)
-  if (virtio_net_hdr_from_skb(skb, new DataView(bytes.buffer))) return -EINVAL
+  if (virtio_net_hdr_from_skb(skb, new DataView(bytes.buffer), true, false, 0)) return -EINVAL
   const sg: scatterlist[] = []
   let num_sg: number
   if (can_push) {
@@ -419,6 +378,8 @@ const receive_mergeable = kfunc(
         dev.stats.rx_errors++
         break
       }
+      rq.bytes += l.v
+      dev.stats.rx_bytes += l.v
       if (skb === null || virtnet_skb_append_frag(skb, skb, next.page, next.offset, l.v, next.truesize) === null)
         put_page(next.page)
     }
@@ -430,48 +391,6 @@ const receive_mergeable = kfunc(
     return skb
   },
 )
-
-/** include/linux/virtio_net.h: what the sending side left to be done. @returns negative when that makes no sense */
-const virtio_net_hdr_to_skb = kfunc('virtio_net_hdr_to_skb', (skb: sk_buff, hdr: DataView): number => {
-  const type = hdr.getUint8(1) & ~VIRTIO_NET_HDR_GSO_ECN
-  const size = hdr.getUint16(4, true)
-  let gso_type = 0
-  let thlen = 0
-  let nh_min_len = 20
-  if (type) {
-    if (type === VIRTIO_NET_HDR_GSO_TCPV4) gso_type = SKB_GSO_TCPV4
-    else if (type === VIRTIO_NET_HDR_GSO_TCPV6) gso_type = SKB_GSO_TCPV6
-    else if (type === VIRTIO_NET_HDR_GSO_UDP_L4) gso_type = SKB_GSO_UDP_L4
-    else return -EINVAL
-    thlen = type === VIRTIO_NET_HDR_GSO_UDP_L4 ? 8 : 20
-    if (type === VIRTIO_NET_HDR_GSO_TCPV6) nh_min_len = 40
-    if (hdr.getUint8(1) & VIRTIO_NET_HDR_GSO_ECN) gso_type |= SKB_GSO_TCP_ECN
-    if (size === 0) return -EINVAL
-  }
-  skb_reset_mac_header(skb)
-  let p_off = 0
-  if (hdr.getUint8(0) & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-    const start = hdr.getUint16(6, true)
-    const off = hdr.getUint16(8, true)
-    if (!pskb_may_pull(skb, start + Math.max(thlen, off + 2))) return -EINVAL
-    if (!skb_partial_csum_set(skb, start, off)) return -EINVAL
-    if (skb_transport_offset(skb) < nh_min_len) return -EINVAL
-    p_off = skb_transport_offset(skb) + thlen
-    if (!pskb_may_pull(skb, p_off)) return -EINVAL
-  } else if (gso_type) {
-    p_off = nh_min_len + thlen
-    if (!pskb_may_pull(skb, p_off)) return -EINVAL
-  }
-  if (!type) return 0
-  const gso_size = gso_type & SKB_GSO_UDP_L4 ? size : Math.max(size, TCP_MIN_GSO_SIZE)
-  // what fits into one segment is none of a larger packet
-  if (skb.len - p_off <= gso_size) return 0
-  const shinfo = skb_shinfo(skb)
-  shinfo.gso_size = gso_size
-  shinfo.gso_type = gso_type | SKB_GSO_DODGY
-  shinfo.gso_segs = 0
-  return 0
-})
 
 const virtnet_receive_done = kfunc(
   'virtnet_receive_done',
@@ -559,10 +478,31 @@ export function virtnet_remove(dev: net_device): void {
   vi.rq.alloc_frag.page = null
 }
 
+const virtnet_rx_mode_work = kfunc('virtnet_rx_mode_work', (work: work_struct): void => {
+  const dev = rx_mode_works.get(work)
+  if (dev === undefined) return
+  // the control queue carries this in Linux; the card is told at once
+  const { card } = netdev_priv<virtnet_info>(dev)
+  card.allmulti = (dev.flags & (IFF_PROMISC | IFF_ALLMULTI)) !== 0
+  card.groups = dev_mc_list(dev)
+})
+/** container_of(): the device that a work is of */
+const rx_mode_works = new WeakMap<work_struct, net_device>()
+
+const virtnet_set_rx_mode = kfunc('virtnet_set_rx_mode', (dev: net_device): void => {
+  const vi = netdev_priv<virtnet_info>(dev)
+  if (vi.rx_mode_work === null) {
+    vi.rx_mode_work = new work_struct(virtnet_rx_mode_work)
+    rx_mode_works.set(vi.rx_mode_work, dev)
+  }
+  schedule_work(vi.rx_mode_work)
+})
+
 const virtnet_netdev: net_device_ops = {
   ndo_open: virtnet_open,
   ndo_stop: virtnet_close,
   ndo_start_xmit: start_xmit,
+  ndo_set_rx_mode: virtnet_set_rx_mode,
   ndo_validate_addr: eth_validate_addr,
   ndo_set_mac_address: eth_mac_addr,
   ndo_features_check: passthru_features_check,
@@ -576,15 +516,14 @@ export function virtnet_probe(n: net, name: string, mac: Uint8Array, cable: Cabl
   dev.name = name
   const card = new VirtioNetCard(dma_space, cable, end)
   card.later = on_other_side
+  card.owner = dev
   const rvq = new virtqueue('input.0', 0, QUEUE_SIZE, true, skb_recv_done, vp_notify)
   const svq = new virtqueue('output.0', 1, QUEUE_SIZE, true, skb_xmit_done, vp_notify)
   rvq.priv = () => card.notify('rx')
   svq.priv = () => card.notify('tx')
   for (const vq of [rvq, svq]) {
     devices.set(vq, dev)
-    const irq = new irq_desc(`${name}-${vq.name}`, () => {
-      vring_interrupt(0, vq)
-    })
+    const irq = new irq_desc(`${name}-${vq.name}`, () => vring_interrupt(0, vq), dev)
     vq.device.interrupt = () => raise_irq(irq)
   }
   const vi: virtnet_info = {
@@ -603,6 +542,7 @@ export function virtnet_probe(n: net, name: string, mac: Uint8Array, cable: Cabl
       kicks: 0,
       calls: 0,
     },
+    rx_mode_work: null,
   }
   dev.priv = vi
   dev.netdev_ops = virtnet_netdev

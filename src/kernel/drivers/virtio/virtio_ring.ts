@@ -1,5 +1,6 @@
 import { type DeviceQueue, VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../../hardware/virtio_net.ts'
-import { kfunc } from '../../../trace/kfunc.ts'
+import { kfunc, nameOf } from '../../../trace/kfunc.ts'
+import { traceIndirect, tracer } from '../../../trace/tracer.ts'
 import { ENOSPC } from '../../include/linux/errno.ts'
 import { dma_space } from '../../kernel/dma/mapping.ts'
 import { __kmalloc_noprof, kfree } from '../../mm/slub.ts'
@@ -118,7 +119,10 @@ const virtqueue_add_split = kfunc(
     const indir = virtqueue_use_indirect(vq, total_sg) ? alloc_indirect_split(vq, total_sg, gfp) : null
     const descs_used = indir === null ? total_sg : 1
     if (vq.num_free < descs_used) {
-      if (out_sgs) vq.notify(vq)
+      if (out_sgs) {
+        if (tracer.on) traceIndirect('vq->notify', nameOf(vq.notify))
+        vq.notify(vq)
+      }
       return -ENOSPC
     }
     const table = indir === null ? vq.desc : indir.view
@@ -175,6 +179,7 @@ export const virtqueue_kick_prepare = kfunc('virtqueue_kick_prepare', (vq: virtq
 })
 export const virtqueue_notify = kfunc('virtqueue_notify', (vq: virtqueue): boolean => {
   if (vq.broken) return false
+  if (tracer.on) traceIndirect('vq->notify', nameOf(vq.notify))
   return vq.notify(vq)
 })
 export const virtqueue_kick = kfunc('virtqueue_kick', (vq: virtqueue): boolean =>
@@ -265,6 +270,7 @@ export function virtqueue_detach_unused_buf(vq: virtqueue): unknown {
 export const vring_interrupt = kfunc('vring_interrupt', (_irq: number, vq: virtqueue): number => {
   if (vq.last_used_idx === vq.used_idx) return 0
   vq.event_triggered = true
+  if (tracer.on) traceIndirect('vq->vq.callback', nameOf(vq.callback))
   vq.callback?.(vq)
   return 1
 })

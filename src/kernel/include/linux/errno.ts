@@ -70,6 +70,7 @@ export const EHOSTDOWN = 112
 export const EHOSTUNREACH = 113
 export const EALREADY = 114
 export const EINPROGRESS = 115
+export const EREMOTEIO = 121
 
 // include/linux/errno.h: seen inside the kernel only
 export const ERESTARTSYS = 512

@@ -66,5 +66,6 @@ export const ICMPV6_PORT_UNREACH = 4
 export const ICMPV6_EXC_HOPLIMIT = 0
 export const ICMPV6_EXC_FRAGTIME = 1
 export const ICMPV6_HDR_FIELD = 0
+export const ICMPV6_HDR_INCOMP = 3
 export const ICMPV6_UNK_NEXTHDR = 1
 export const ICMPV6_UNK_OPTION = 2

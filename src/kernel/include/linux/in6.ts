@@ -21,6 +21,7 @@ export const in6addr_loopback: in6_addr = tail([], 1)
 export const in6addr_interfacelocal_allnodes: in6_addr = tail([0xff, 1], 1)
 export const in6addr_linklocal_allnodes: in6_addr = tail([0xff, 2], 1)
 export const in6addr_linklocal_allrouters: in6_addr = tail([0xff, 2], 2)
+export const in6addr_mld2_all_mcr: in6_addr = tail([0xff, 2], 0x16)
 
 // include/net/ipv6.h
 export const IPV6_ADDR_ANY = 0x0000
@@ -167,8 +168,11 @@ export function in6_ntop(a: in6_addr): string {
 
 // options of the level SOL_IPV6
 export const IPV6_UNICAST_HOPS = 16
+export const IPV6_MULTICAST_IF = 17
 export const IPV6_MULTICAST_HOPS = 18
 export const IPV6_MULTICAST_LOOP = 19
+export const IPV6_ADD_MEMBERSHIP = 20
+export const IPV6_DROP_MEMBERSHIP = 21
 export const IPV6_MTU_DISCOVER = 23
 export const IPV6_MTU = 24
 export const IPV6_RECVERR = 25
@@ -183,5 +187,6 @@ export const IPV6_RECVPATHMTU = 60
 export const IPV6_DONTFRAG = 62
 export const IPV6_RECVTCLASS = 66
 export const IPV6_TCLASS = 67
+export const IPV6_MULTICAST_ALL = 29
 export const IPV6_AUTOFLOWLABEL = 70
 export const IPV6_MINHOPCOUNT = 73

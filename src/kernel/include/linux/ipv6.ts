@@ -26,6 +26,13 @@ export class ipv6hdr {
   get dsfield(): number {
     return (get_be16(this.bytes, this.at) >> 4) & 0xff
   }
+  /** ipv6_change_dsfield() */
+  set dsfield(v: number) {
+    const b = this.bytes
+    const i = this.at
+    b[i] = 0x60 | (v >> 4)
+    b[i + 1] = ((v & 0x0f) << 4) | ((b[i + 1] as number) & 0x0f)
+  }
   /** traffic class and flow label: ip6_flowinfo() */
   get flowinfo(): number {
     const b = this.bytes
@@ -189,6 +196,9 @@ export const sk_v6_daddr = (sk: { skc_v6_daddr: Uint8Array | null }): in6_addr =
 
 // struct inet6_skb_parm overlays inet_skb_parm: IPCB(skb) serves both
 export { IPCB as IP6CB } from '../net/ip.ts'
+/** of a fragment header's second word */
+export const IP6_MF = 1
+export const IP6_OFFSET = 0xfff8
 export const IP6SKB_FORWARDED = 2
 export const IP6SKB_REROUTED = 4
 export const IP6SKB_ROUTERALERT = 8

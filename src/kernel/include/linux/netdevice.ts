@@ -84,6 +84,8 @@ export interface net_device_ops {
   ndo_fix_features?: (dev: net_device, features: netdev_features_t) => netdev_features_t
   ndo_set_features?: (dev: net_device, features: netdev_features_t) => number
   ndo_get_iflink?: (dev: net_device) => number
+  ndo_vlan_rx_add_vid?: (dev: net_device, proto: number, vid: number) => number
+  ndo_vlan_rx_kill_vid?: (dev: net_device, proto: number, vid: number) => number
   ndo_change_rx_flags?: (dev: net_device, flags: number) => void
   ndo_change_carrier?: (dev: net_device, new_carrier: boolean) => number
   ndo_add_slave?: (dev: net_device, slave: net_device, extack: null) => number
@@ -137,6 +139,17 @@ export class netdev_queue {
 
   constructor(dev: net_device) {
     this.dev = dev
+  }
+
+  describe(): string {
+    return `${this.dev.name} tx-${Math.max(0, this.dev._tx.indexOf(this))}`
+  }
+  get netnsName(): string {
+    return this.dev.nd_net.name
+  }
+  /** bytes that the card has and has not sent yet, and its byte queue limit, as in /sys/class/net/DEV/queues/tx-N/byte_queue_limits */
+  counters(): Record<string, number> {
+    return { inflight: this.dql.num_queued - this.dql.num_completed, limit: this.dql.limit }
   }
 }
 
@@ -263,6 +276,8 @@ export class net_device {
   readonly addr_list_lock: spinlock_t = new spinlock_t()
   watchdog_timeo = 0
   promiscuity = 0
+  /** groups of the link that somebody wants, in hexadecimal, and by how many: net/core/dev_addr_lists.ts */
+  readonly mc: Map<string, number> = new Map()
   /** IFF_PROMISC and IFF_ALLMULTI as the user set them */
   gflags = 0
   allmulti = 0
@@ -292,6 +307,10 @@ export class net_device {
   threaded = false
   /** the driver's own: netdev_priv() */
   priv: unknown = null
+
+  get netnsName(): string {
+    return this.nd_net.name
+  }
 }
 
 export const netdev_get_tx_queue = (dev: net_device, index: number): netdev_queue => {

@@ -157,6 +157,8 @@ export class sk_buff implements TracedSkb {
   l4_hash = 0
   sw_hash = 0
   encapsulation = 0
+  /** the outer header's checksum is wanted: software has to sum up */
+  encap_hdr_csum = 0
   csum_valid = 0
   nf_trace = 0
   redirected = 0

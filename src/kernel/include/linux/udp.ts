@@ -89,6 +89,9 @@ export class udp_sock extends inet_sock {
   encap_err_rcv: ((sk: sock, skb: sk_buff, err: number, port: number, info: number, payload: number) => void) | null = null
   encap_err_lookup: ((sk: sock, skb: sk_buff) => number) | null = null
   encap_destroy: ((sk: sock) => void) | null = null
+  /** what a tunnel does with the packets inside, for GRO */
+  gro_receive: ((sk: sock, head: sk_buff[], skb: sk_buff) => sk_buff | null) | null = null
+  gro_complete: ((sk: sock, skb: sk_buff, nhoff: number) => number) | null = null
   readonly reader_queue: sk_buff_head = new sk_buff_head()
   forward_deficit = 0
   forward_threshold = 0

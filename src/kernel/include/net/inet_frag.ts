@@ -1,3 +1,4 @@
+import type { in6_addr } from '../linux/in6.ts'
 import type { sk_buff } from '../linux/skbuff.ts'
 import type { kmem_cache } from '../linux/slab.ts'
 import { spinlock_t } from '../linux/spinlock.ts'
@@ -28,6 +29,16 @@ export interface frag_v4_compare_key {
   protocol: number
 }
 
+/** struct frag_v6_compare_key */
+export interface frag_v6_compare_key {
+  saddr: in6_addr
+  daddr: in6_addr
+  user: number
+  id: number
+  iif: number
+}
+export type frag_compare_key = frag_v4_compare_key | frag_v6_compare_key
+
 /** struct fqdir: the incomplete datagrams of a namespace. Bytes and jiffies. */
 export class fqdir {
   high_thresh = 0
@@ -55,7 +66,7 @@ export class fqdir {
 
 /** struct inet_frag_queue: one datagram that is being put together */
 export class inet_frag_queue {
-  key!: frag_v4_compare_key
+  key!: frag_compare_key
   readonly timer: timer_list = new timer_list(this)
   readonly lock: spinlock_t = new spinlock_t()
   refcnt = 0
@@ -76,14 +87,14 @@ export class inet_frag_queue {
 export interface inet_frags {
   qsize: number
   alloc: () => inet_frag_queue
-  constructor_: (q: inet_frag_queue, arg: frag_v4_compare_key) => void
+  constructor_(q: inet_frag_queue, arg: frag_compare_key): void
   destructor_: ((q: inet_frag_queue) => void) | null
   frag_expire: (t: timer_list) => void
   frags_cachep: kmem_cache
   frags_cache_name: string
-  hashfn: (key: frag_v4_compare_key, len: number, seed: number) => number
-  obj_hashfn: (q: inet_frag_queue, len: number, seed: number) => number
-  obj_cmpfn: (key: frag_v4_compare_key, q: inet_frag_queue) => number
+  hashfn(key: frag_compare_key, len: number, seed: number): number
+  obj_hashfn(q: inet_frag_queue, len: number, seed: number): number
+  obj_cmpfn(key: frag_compare_key, q: inet_frag_queue): number
 }
 
 /** struct ipfrag_skb_cb, beside IPCB(skb) */

@@ -1,4 +1,5 @@
 import type { in6_addr } from '../linux/in6.ts'
+import type { sk_buff } from '../linux/skbuff.ts'
 import type { msghdr } from '../linux/socket.ts'
 import type { ref } from '../linux/types.ts'
 import type { net } from './net_namespace.ts'
@@ -8,6 +9,8 @@ import type { sock } from './sock.ts'
 export interface ipv6_stubs {
   inet6_ehashfn: (n: net, laddr: in6_addr, lport: number, faddr: in6_addr, fport: number) => number
   ipv6_recv_error: (sk: sock, msg: msghdr, len: number, addr_len: ref<number>) => number
+  nf_send_reset6: (n: net, sk: sock | null, oldskb: sk_buff, hook: number) => void
+  nf_send_unreach6: (n: net, skb: sk_buff, code: number, hook: number) => void
 }
 
 let stubs: ipv6_stubs | null = null

@@ -128,6 +128,10 @@ export class neighbour {
   constructor(tbl: neigh_table) {
     this.tbl = tbl
   }
+
+  get netnsName(): string {
+    return this.dev.nd_net.name
+  }
 }
 
 export interface pneigh_entry {

@@ -1,6 +1,7 @@
 import { HZ } from '../generated/enums.ts'
 import type { dst_ops } from './dst.ts'
 import { type inet6_ifaddr, ipv6_devconf } from './if_inet6.ts'
+import type { fqdir } from './inet_frag.ts'
 import type { fib6_info, fib6_table, rt6_info } from './ip6_fib.ts'
 import type { net } from './net_namespace.ts'
 import type { sock } from './sock.ts'
@@ -42,6 +43,7 @@ export class netns_ipv6 {
   ndisc_sk: sock | null = null
   tcp_sk: sock | null = null
   igmp_sk: sock | null = null
+  fqdir: fqdir | null = null
   /** counters: /proc/net/snmp6 */
   readonly mib = {
     ip6: new Map<string, number>(),

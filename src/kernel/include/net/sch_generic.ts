@@ -28,6 +28,8 @@ export interface class_dump {
   leaf: Qdisc | null
   options: tca_options
   stats: { bytes: number; packets: number; qlen: number; backlog: number; drops: number; overlimits: number; requeues: number }
+  /** what only this kind of discipline counts: TCA_STATS_APP */
+  xstats?: tca_options
 }
 
 /** include/net/sch_generic.h struct Qdisc_ops */
@@ -87,6 +89,17 @@ export class Qdisc {
 
   get dev(): net_device {
     return this.dev_queue.dev
+  }
+  /** as `tc` names it */
+  describe(): string {
+    return `qdisc ${this.ops.id} ${(this.handle >>> 16).toString(16)}: dev ${this.dev.name}`
+  }
+  get netnsName(): string {
+    return this.dev.nd_net.name
+  }
+  /** packets and bytes that wait; a discipline without a lock counts its packets elsewhere */
+  counters(): Record<string, number> {
+    return { qlen: this.q.qlen + this.qstats.qlen, backlog: this.qstats.backlog }
   }
 }
 

@@ -269,6 +269,15 @@ export class sock extends sock_common {
   /** its address as a pointer would print */
   kaddr = LARGE
 
+  get netnsName(): string {
+    return this.skc_net.name
+  }
+  /** memory of the socket in bytes, as `ss -m` shows it */
+  counters(): Record<string, number> {
+    const { sk_wmem_queued, sk_forward_alloc, sk_wmem_alloc, sk_rmem_alloc } = this
+    return { sk_wmem_queued, sk_forward_alloc, sk_wmem_alloc, sk_rmem_alloc }
+  }
+
   get sk_rmem_alloc(): number {
     return this.sk_backlog.rmem_alloc
   }
@@ -320,6 +329,8 @@ export interface proto {
   sysctl_rmem_offset?: (n: net) => number
   max_header?: number
   no_autobind?: boolean
+  /** where raw sockets of the protocol are found: union h in Linux */
+  raw_hash?: { lock: spinlock_t; ht: list_head<sock>[] }
   /** makes an empty socket of the protocol's own size (obj_size in Linux) */
   alloc: () => sock
   obj_size: number

@@ -232,6 +232,11 @@ export class tcp_sock extends inet_connection_sock {
   saved_syn: unknown = null
   /** segments sent and not acknowledged, by sequence number: sk->tcp_rtx_queue in Linux */
   tcp_rtx_queue!: rb_root<sk_buff>
+
+  override counters(): Record<string, number> {
+    const { snd_cwnd, snd_ssthresh, packets_out, sacked_out, lost_out, retrans_out } = this
+    return { snd_cwnd, snd_ssthresh, in_flight: packets_out - sacked_out - lost_out + retrans_out, ...super.counters() }
+  }
 }
 
 /** include/linux/tcp.h struct tcp_request_sock */

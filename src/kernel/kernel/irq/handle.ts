@@ -4,17 +4,29 @@ import type { Execution } from '../../../trace/tracer.ts'
 import { early_initcall } from '../../include/linux/init.ts'
 import { do_IRQ, in_hardirq, set_irq_window } from '../softirq.ts'
 
-const hardirq: Execution = { kind: 'hardirq', comm: 'swapper/0', pid: 0, netns: '' }
+const hardirqs = new Map<string, Execution>()
 
-/** struct irq_desc: one interrupt line and who serves it */
+/** an interrupt of a card in that network namespace */
+function hardirq(netns: string): Execution {
+  let e = hardirqs.get(netns)
+  if (e === undefined) {
+    e = { kind: 'hardirq', comm: 'swapper/0', pid: 0, netns }
+    hardirqs.set(netns, e)
+  }
+  return e
+}
+
+/** struct irq_desc: one interrupt line, whose it is and who serves it */
 export class irq_desc {
   pending = false
   readonly name: string
   readonly action: () => void
+  readonly owner: { readonly netnsName: string }
 
-  constructor(name: string, action: () => void) {
+  constructor(name: string, action: () => void, owner: { readonly netnsName: string }) {
     this.name = name
     this.action = action
+    this.owner = owner
   }
 }
 
@@ -40,7 +52,7 @@ export function raise_irq(desc: irq_desc): void {
 function take_irqs(): void {
   for (let d = raised.shift(); d !== undefined; d = raised.shift()) {
     d.pending = false
-    do_IRQ(hardirq, d.action)
+    do_IRQ(hardirq(d.owner.netnsName), d.action)
   }
 }
 

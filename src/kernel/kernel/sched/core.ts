@@ -1,6 +1,7 @@
 import { clock } from '../../../sim/clock.ts'
 import { events } from '../../../sim/events.ts'
 import { kfunc } from '../../../trace/kfunc.ts'
+import { beginIdle, endWork } from '../../../trace/tracer.ts'
 import { early_initcall } from '../../include/linux/init.ts'
 import { TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_RUNNING, TASK_UNINTERRUPTIBLE, task_struct } from '../../include/linux/sched.ts'
 import { spinlock_t } from '../../include/linux/spinlock.ts'
@@ -52,10 +53,12 @@ export const schedule = kfunc('schedule', (): void => {
   if (me.__state === TASK_RUNNING) return
   current = idle
   const limit = clock.ns() + FOREVER
+  const before = beginIdle()
   while (me.__state !== TASK_RUNNING) {
     if (events.next() > limit) throw new WouldBlockForever(me)
     events.step()
   }
+  endWork(before)
   current = me
 })
 

@@ -1,7 +1,7 @@
 import { clock } from '../../../sim/clock.ts'
 import { events } from '../../../sim/events.ts'
 import { kfunc } from '../../../trace/kfunc.ts'
-import type { Execution } from '../../../trace/tracer.ts'
+import { beginWork, type Execution, endWork, netnsOf, tracer } from '../../../trace/tracer.ts'
 import {
   CLOCK_BOOTTIME,
   CLOCK_MONOTONIC,
@@ -51,7 +51,9 @@ function __run_hrtimer(timer: hrtimer): void {
   if (timer.function === null) return
   const run = (): void => {
     timer.running = true
+    const before = beginWork(tracer.execution.kind, netnsOf(timer.owner))
     const restart = timer.function?.(timer)
+    endWork(before)
     timer.running = false
     if (restart === HRTIMER_RESTART && !hrtimer_is_queued(timer)) enqueue_hrtimer(timer)
   }

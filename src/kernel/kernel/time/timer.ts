@@ -1,7 +1,7 @@
 import { clock } from '../../../sim/clock.ts'
 import { events, type SimEvent } from '../../../sim/events.ts'
 import { kfunc } from '../../../trace/kfunc.ts'
-import type { Execution } from '../../../trace/tracer.ts'
+import { beginWork, type Execution, endWork, netnsOf } from '../../../trace/tracer.ts'
 import { HZ } from '../../include/generated/enums.ts'
 import { early_initcall } from '../../include/linux/init.ts'
 import { spinlock_t } from '../../include/linux/spinlock.ts'
@@ -308,7 +308,9 @@ function run_bucket(b: bucket): void {
 }
 
 function call_timer_fn(timer: timer_list): void {
+  const before = beginWork('softirq', netnsOf(timer.owner))
   timer.function?.(timer)
+  endWork(before)
 }
 
 // include/linux/jiffies.h and kernel/time/time.c

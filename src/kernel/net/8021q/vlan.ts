@@ -47,7 +47,7 @@ import {
 import { linkwatch_fire_event } from '../core/link_watch.ts'
 import { rtnl_link_register } from '../core/rtnetlink.ts'
 import { eth_hw_addr_set } from '../ethernet/eth.ts'
-import { vlan_find_dev } from './vlan_core.ts'
+import { vlan_find_dev, vlan_vid_add, vlan_vid_del } from './vlan_core.ts'
 import { vlan_setup } from './vlan_dev.ts'
 
 const NOTIFY_DONE = 0
@@ -89,11 +89,15 @@ const register_vlan_dev = kfunc('register_vlan_dev', (dev: net_device, extack: n
   const vlan = vlan_dev_priv(dev)
   const { real_dev } = vlan
   real_dev.vlan_info ??= new vlan_info(real_dev)
-  let err = register_netdevice(dev)
-  if (err < 0) return err
-  err = netdev_upper_dev_link(real_dev, dev, extack)
-  if (err) {
-    unregister_netdevice(dev)
+  let err = vlan_vid_add(real_dev, vlan.vlan_proto, vlan.vlan_id)
+  if (err) return err
+  err = register_netdevice(dev)
+  if (err >= 0) {
+    err = netdev_upper_dev_link(real_dev, dev, extack)
+    if (err) unregister_netdevice(dev)
+  }
+  if (err < 0) {
+    vlan_vid_del(real_dev, vlan.vlan_proto, vlan.vlan_id)
     return err
   }
   netif_stacked_transfer_operstate(real_dev, dev)
@@ -108,6 +112,7 @@ const unregister_vlan_dev = kfunc('unregister_vlan_dev', (dev: net_device): void
   ;(real_dev.vlan_info as vlan_info | null)?.devices.delete(vlan_key(vlan.vlan_proto, vlan.vlan_id))
   netdev_upper_dev_unlink(real_dev, dev)
   unregister_netdevice(dev)
+  vlan_vid_del(real_dev, vlan.vlan_proto, vlan.vlan_id)
 })
 
 const vlan_transfer_features = kfunc('vlan_transfer_features', (dev: net_device, vlandev: net_device): void => {

@@ -1,7 +1,7 @@
 import { kfunc } from '../../../trace/kfunc.ts'
 import { IFF_BRIDGE_PORT, IFF_UP, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST } from '../../include/generated/enums.ts'
 import { EINVAL, ENOMEM } from '../../include/linux/errno.ts'
-import { ETH_HLEN, ether_addr_equal } from '../../include/linux/if_ether.ts'
+import { ETH_HLEN, ETH_P_8021Q, ether_addr_equal } from '../../include/linux/if_ether.ts'
 import {
   __vlan_hwaccel_clear_tag,
   skb_vlan_tag_get,
@@ -13,6 +13,7 @@ import {
   type vlan_info,
   vlan_key,
 } from '../../include/linux/if_vlan.ts'
+import { NETIF_F_HW_VLAN_CTAG_FILTER } from '../../include/linux/netdev_features.ts'
 import type { net_device } from '../../include/linux/netdevice.ts'
 import { type sk_buff, skb_mac_header_was_set, skb_reset_mac_len } from '../../include/linux/skbuff.ts'
 import { GFP_ATOMIC } from '../../include/linux/slab.ts'
@@ -76,6 +77,15 @@ export const __vlan_hwaccel_push_inside = kfunc('__vlan_hwaccel_push_inside', (f
 
 // ---- net/8021q/vlan_core.c
 
+/** tells a card that filters by VLAN that frames of this one are wanted, or not any more */
+export const vlan_vid_add = kfunc('vlan_vid_add', (dev: net_device, proto: number, vid: number): number => {
+  const { ndo_vlan_rx_add_vid } = dev.netdev_ops
+  if (!(dev.features & NETIF_F_HW_VLAN_CTAG_FILTER) || proto !== ETH_P_8021Q || !ndo_vlan_rx_add_vid) return 0
+  return ndo_vlan_rx_add_vid(dev, proto, vid)
+})
+export const vlan_vid_del = kfunc('vlan_vid_del', (dev: net_device, proto: number, vid: number): void => {
+  if (dev.features & NETIF_F_HW_VLAN_CTAG_FILTER && proto === ETH_P_8021Q) dev.netdev_ops.ndo_vlan_rx_kill_vid?.(dev, proto, vid)
+})
 export const vlan_find_dev = (real_dev: net_device, vlan_proto: number, vlan_id: number): net_device | null =>
   (real_dev.vlan_info as vlan_info | null)?.devices.get(vlan_key(vlan_proto, vlan_id)) ?? null
 

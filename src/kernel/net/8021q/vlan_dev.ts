@@ -50,6 +50,7 @@ import {
   netif_inherit_tso_max,
   netif_keep_dst,
 } from '../core/dev.ts'
+import { dev_mc_sync, dev_mc_unsync } from '../core/dev_addr_lists.ts'
 import { skb_cow_head, skb_push } from '../core/skbuff.ts'
 import { eth_header_parse, eth_header_parse_protocol, eth_hw_addr_set, ether_setup } from '../ethernet/eth.ts'
 
@@ -118,6 +119,7 @@ const vlan_dev_open = kfunc('vlan_dev_open', (dev: net_device): number => {
 })
 const vlan_dev_stop = kfunc('vlan_dev_stop', (dev: net_device): number => {
   const { real_dev } = vlan_dev_priv(dev)
+  dev_mc_unsync(real_dev, dev)
   if (dev.flags & IFF_ALLMULTI) dev_set_allmulti(real_dev, -1)
   if (dev.flags & IFF_PROMISC) dev_set_promiscuity(real_dev, -1)
   netif_carrier_off(dev)
@@ -134,7 +136,9 @@ const vlan_dev_change_rx_flags = kfunc('vlan_dev_change_rx_flags', (dev: net_dev
   if (change & IFF_ALLMULTI) dev_set_allmulti(real_dev, dev.flags & IFF_ALLMULTI ? 1 : -1)
   if (change & IFF_PROMISC) dev_set_promiscuity(real_dev, dev.flags & IFF_PROMISC ? 1 : -1)
 })
-const vlan_dev_set_rx_mode = kfunc('vlan_dev_set_rx_mode', (_dev: net_device): void => {})
+const vlan_dev_set_rx_mode = kfunc('vlan_dev_set_rx_mode', (dev: net_device): void => {
+  dev_mc_sync(vlan_dev_priv(dev).real_dev, dev)
+})
 const vlan_dev_get_iflink = kfunc('vlan_dev_get_iflink', (dev: net_device): number => vlan_dev_priv(dev).real_dev.ifindex)
 
 const vlan_dev_fix_features = kfunc('vlan_dev_fix_features', (dev: net_device, old: netdev_features_t): netdev_features_t => {

@@ -1,5 +1,14 @@
 import { InternalError, kfunc, nameOf } from '../../../trace/kfunc.ts'
-import { decide, traceFrame, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
+import {
+  beginWork,
+  decide,
+  endWork,
+  traceCounters,
+  traceFrame,
+  traceIndirect,
+  tracepoint,
+  tracer,
+} from '../../../trace/tracer.ts'
 import * as C from '../../include/generated/enums.ts'
 import { EBUSY, EEXIST, EINVAL, EIO, ENETDOWN, ENODEV, ENOMEM, EOPNOTSUPP } from '../../include/linux/errno.ts'
 import { ETH_P_ALL, ETH_P_IP, ETH_P_IPV6, ETH_P_TEB } from '../../include/linux/if_ether.ts'
@@ -107,6 +116,7 @@ import { skb_gso_segment } from './gso.ts'
 import { net_hotdata } from './hotdata.ts'
 import { IF_OPER_UNKNOWN, IF_OPER_UP, linkwatch_fire_event, linkwatch_init_dev } from './link_watch.ts'
 import { init_net } from './net_namespace.ts'
+import { trace_net_dev_start_xmit, trace_qdisc_enqueue, trace_rx_entry } from './net-traces.ts'
 import {
   __skb_linearize,
   __skb_pull,
@@ -162,6 +172,8 @@ const IFF_VOLATILE =
 export let softnet: softnet_data = new softnet_data()
 /** who wants frames, by EtherType */
 let ptype_base: Map<number, packet_type[]> = new Map()
+/** who wants frames of a type, bucket by bucket of the table that Linux keeps them in */
+export const packet_types = (): packet_type[] => [...ptype_base].sort(([a], [b]) => (a & 15) - (b & 15)).flatMap(([, l]) => l)
 let netdev_chain: notifier_block[] = []
 export let netstamp_needed = 0
 const no_ptypes: packet_type[] = []
@@ -432,8 +444,10 @@ export const dev_queue_xmit_nit = kfunc('dev_queue_xmit_nit', (skb: sk_buff, dev
       pt_prev = ptype
     }
   if (pt_prev !== null && skb2 !== null) {
-    if (!skb_orphan_frags_rx(skb2, GFP_ATOMIC)) pt_prev.func(skb2, skb.dev as net_device, pt_prev, skb.dev as net_device)
-    else kfree_skb(skb2)
+    if (!skb_orphan_frags_rx(skb2, GFP_ATOMIC)) {
+      if (tracer.on) traceIndirect('pt_prev->func', nameOf(pt_prev.func))
+      pt_prev.func(skb2, skb.dev as net_device, pt_prev, skb.dev as net_device)
+    } else kfree_skb(skb2)
   }
   rcu_read_unlock()
 })
@@ -640,18 +654,7 @@ const xmit_one = kfunc('xmit_one', (skb: sk_buff, dev: net_device, txq: netdev_q
   if (tracer.on) traceFrame(dev.name, dev.nd_net.name, 'out', skb)
   if (dev_nit_active(dev)) dev_queue_xmit_nit(skb, dev)
   const { len } = skb
-  if (tracer.on)
-    tracepoint('net', 'net_dev_start_xmit', {
-      name: dev.name,
-      queue_mapping: skb.queue_mapping,
-      skbaddr: skb.kaddr,
-      protocol: skb.protocol,
-      ip_summed: skb.ip_summed,
-      len,
-      data_len: skb.data_len,
-      gso_size: skb.gso_size,
-      gso_segs: skb.gso_segs,
-    })
+  if (tracer.on) trace_net_dev_start_xmit(skb, dev.name)
   const rc = netdev_start_xmit(skb, dev, txq, more)
   if (tracer.on) tracepoint('net', 'net_dev_xmit', { name: dev.name, skbaddr: skb.kaddr, len, rc })
   return rc
@@ -680,6 +683,7 @@ export const netif_queue_stopped = (dev: net_device): boolean => netif_tx_queue_
 /** bytes that a driver gave to its card; the queue rests when they are more than the card needs */
 export const netdev_tx_sent_queue = kfunc('netdev_tx_sent_queue', (q: netdev_queue, bytes: number): void => {
   dql_queued(q.dql, bytes)
+  if (tracer.on) traceCounters(q)
   if (dql_avail(q.dql) >= 0) return
   if (tracer.on) decide('netdev_tx_sent_queue', 'queue stopped: enough bytes for the card', { bytes, limit: q.dql.limit })
   q.state |= 1 << C.__QUEUE_STATE_STACK_XOFF
@@ -704,6 +708,7 @@ export const netdev_tx_completed_queue = kfunc(
   (q: netdev_queue, _pkts: number, bytes: number): void => {
     if (!bytes) return
     dql_completed(q.dql, bytes)
+    if (tracer.on) traceCounters(q)
     if (dql_avail(q.dql) < 0) return
     const stopped = (q.state >> C.__QUEUE_STATE_STACK_XOFF) & 1
     q.state &= ~(1 << C.__QUEUE_STATE_STACK_XOFF)
@@ -842,12 +847,11 @@ const qdisc_pkt_len_init = kfunc('qdisc_pkt_len_init', (skb: sk_buff): number =>
 
 const dev_qdisc_enqueue = kfunc(
   'dev_qdisc_enqueue',
-  (skb: sk_buff, q: Qdisc, to_free: ref<sk_buff | null>, _txq: netdev_queue): number => {
+  (skb: sk_buff, q: Qdisc, to_free: ref<sk_buff | null>, txq: netdev_queue): number => {
     if (q.enqueue === null) return C.NET_XMIT_DROP
     if (tracer.on) traceIndirect('q->enqueue', nameOf(q.enqueue))
     const rc = q.enqueue(skb, q, to_free) & NET_XMIT_MASK
-    if (rc === C.NET_XMIT_SUCCESS && tracer.on)
-      tracepoint('qdisc', 'qdisc_enqueue', { skbaddr: skb.kaddr, len: skb.len, parent: q.parent, handle: q.handle })
+    if (rc === C.NET_XMIT_SUCCESS && tracer.on) trace_qdisc_enqueue(q, txq, skb)
     return rc
   },
 )
@@ -1041,6 +1045,43 @@ export const dev_queue_xmit_accel = kfunc('dev_queue_xmit_accel', (skb: sk_buff,
   __dev_queue_xmit(skb, sb_dev),
 )
 
+const netif_xmit_frozen_or_drv_stopped = (q: netdev_queue): boolean =>
+  (q.state & ((1 << C.__QUEUE_STATE_DRV_XOFF) | (1 << C.__QUEUE_STATE_FROZEN))) !== 0
+
+/** Sends past the queue discipline. @returns NETDEV_TX_*, or NET_XMIT_DROP when the packet is gone */
+export const __dev_direct_xmit = kfunc('__dev_direct_xmit', (orig_skb: sk_buff, queue_id: number): number => {
+  const dev = orig_skb.dev as net_device
+  const again: ref<boolean> = { v: false }
+  let skb: sk_buff | null = orig_skb
+  if (netif_running(dev) && netif_carrier_ok(dev)) {
+    skb = validate_xmit_skb_list(skb, dev, again)
+    if (skb === orig_skb) {
+      let ret: number = C.NETDEV_TX_BUSY
+      skb_set_queue_mapping(skb, queue_id)
+      const txq = netdev_get_tx_queue(dev, queue_id)
+      local_bh_disable()
+      dev_xmit_recursion_inc()
+      HARD_TX_LOCK(dev, txq, 0)
+      if (!netif_xmit_frozen_or_drv_stopped(txq)) {
+        if (tracer.on) traceFrame(dev.name, dev.nd_net.name, 'out', skb)
+        ret = netdev_start_xmit(skb, dev, txq, false)
+      }
+      HARD_TX_UNLOCK(dev, txq)
+      dev_xmit_recursion_dec()
+      local_bh_enable()
+      return ret
+    }
+  }
+  dev_core_stats_tx_dropped_inc(dev)
+  kfree_skb_list(skb)
+  return C.NET_XMIT_DROP
+})
+export const dev_direct_xmit = kfunc('dev_direct_xmit', (skb: sk_buff, queue_id: number): number => {
+  const ret = __dev_direct_xmit(skb, queue_id)
+  if (!dev_xmit_complete(ret)) kfree_skb(skb)
+  return ret
+})
+
 /** writes the link header; negative when the address is not known */
 export const dev_hard_header = kfunc(
   'dev_hard_header',
@@ -1215,23 +1256,9 @@ const netif_rx_internal = kfunc('netif_rx_internal', (skb: sk_buff): number => {
   return enqueue_to_backlog(skb, 0, null)
 })
 
-const rx_entry = (name: string, skb: sk_buff): void =>
-  tracepoint('net', name, {
-    name: skb.devName,
-    napi_id: skb.napi_id,
-    queue_mapping: skb.queue_mapping,
-    skbaddr: skb.kaddr,
-    protocol: skb.protocol,
-    ip_summed: skb.ip_summed,
-    hash: skb.hash,
-    len: skb.len,
-    data_len: skb.data_len,
-    truesize: skb.truesize,
-  })
-
 /** for callers that run with bottom halves off */
 export const __netif_rx = kfunc('__netif_rx', (skb: sk_buff): number => {
-  if (tracer.on) rx_entry('netif_rx_entry', skb)
+  if (tracer.on) trace_rx_entry('netif_rx_entry', skb)
   const ret = netif_rx_internal(skb)
   if (tracer.on) tracepoint('net', 'netif_rx_exit', { ret })
   return ret
@@ -1240,7 +1267,7 @@ export const __netif_rx = kfunc('__netif_rx', (skb: sk_buff): number => {
 export const netif_rx = kfunc('netif_rx', (skb: sk_buff): number => {
   const need_bh_off = !in_interrupt()
   if (need_bh_off) local_bh_disable()
-  if (tracer.on) rx_entry('netif_rx_entry', skb)
+  if (tracer.on) trace_rx_entry('netif_rx_entry', skb)
   const ret = netif_rx_internal(skb)
   if (tracer.on) tracepoint('net', 'netif_rx_exit', { ret })
   if (need_bh_off) local_bh_enable()
@@ -1441,7 +1468,7 @@ const netif_receive_skb_internal = kfunc('netif_receive_skb_internal', (skb: sk_
 })
 
 export const netif_receive_skb = kfunc('netif_receive_skb', (skb: sk_buff): number => {
-  if (tracer.on) rx_entry('netif_receive_skb_entry', skb)
+  if (tracer.on) trace_rx_entry('netif_receive_skb_entry', skb)
   const ret = netif_receive_skb_internal(skb)
   if (tracer.on) tracepoint('net', 'netif_receive_skb_exit', { ret })
   return ret
@@ -1507,9 +1534,11 @@ const process_backlog = kfunc('process_backlog', (napi: napi_struct, quota: numb
   napi.weight = net_hotdata.dev_rx_weight
   for (let again = true; again; ) {
     for (let skb = __skb_dequeue(sd.process_queue); skb !== null; skb = __skb_dequeue(sd.process_queue)) {
+      const before = beginWork('softirq', skb.dev?.nd_net.name ?? '')
       rcu_read_lock()
       __netif_receive_skb(skb)
       rcu_read_unlock()
+      endWork(before)
       if (++work >= quota) return work
     }
     backlog_lock_irq_disable(sd)
@@ -1528,7 +1557,7 @@ const __napi_poll = kfunc('__napi_poll', (n: napi_struct, repoll: ref<boolean>):
   if (napi_is_scheduled(n)) {
     if (tracer.on) traceIndirect('n->poll', nameOf(n.poll))
     work = n.poll(n, weight)
-    if (tracer.on) tracepoint('napi', 'napi_poll', { work, budget: weight })
+    if (tracer.on) tracepoint('napi', 'napi_poll', { napi: 0, dev_name: n.dev?.name ?? '(no_device)', work, budget: weight })
   }
   if (work < weight) return work
   if (n.state & DISABLE) {
@@ -1544,7 +1573,10 @@ const __napi_poll = kfunc('__napi_poll', (n: napi_struct, repoll: ref<boolean>):
 const napi_poll = kfunc('napi_poll', (n: napi_struct, repoll: list_head<napi_struct>): number => {
   const do_repoll: ref<boolean> = { v: false }
   list_del(n.poll_list)
+  // the queue of netif_rx() has packets of several namespaces: process_backlog() says whose
+  const before = n === softnet.backlog ? null : beginWork('softirq', n.dev.nd_net.name)
   const work = __napi_poll(n, do_repoll)
+  if (before !== null) endWork(before)
   if (do_repoll.v) list_add_tail(n.poll_list, repoll)
   return work
 })
@@ -1623,7 +1655,9 @@ const net_tx_action = kfunc('net_tx_action', (): void => {
       continue
     }
     q.state &= ~(1 << C.__QDISC_STATE_SCHED)
+    const before = beginWork('softirq', q.dev_queue.dev.nd_net.name)
     qdisc_run(q)
+    endWork(before)
     if (locked) spin_unlock(qdisc_lock(q))
   }
   rcu_read_unlock()
@@ -1754,8 +1788,12 @@ export const register_netdevice = kfunc('register_netdevice', (dev: net_device):
     ret = dev.netdev_ops.ndo_init(dev)
     if (ret) return ret > 0 ? -EIO : ret
   }
-  if (!dev.ifindex) dev.ifindex = ++n.ifindex
-  else if (n.dev_by_index.has(dev.ifindex)) return -EBUSY
+  if (!dev.ifindex) {
+    // one that came from another namespace may have kept the next number
+    do n.ifindex++
+    while (n.dev_by_index.has(n.ifindex))
+    dev.ifindex = n.ifindex
+  } else if (n.dev_by_index.has(dev.ifindex)) return -EBUSY
   else n.ifindex = Math.max(n.ifindex, dev.ifindex)
 
   dev.hw_features |= F.NETIF_F_SOFT_FEATURES | F.NETIF_F_SOFT_FEATURES_OFF
@@ -1832,7 +1870,8 @@ export const netdev_state_change = kfunc('netdev_state_change', (dev: net_device
 
 /** what programs see: IFF_RUNNING and IFF_LOWER_UP come from the link's state */
 export const dev_get_flags = kfunc('dev_get_flags', (dev: net_device): number => {
-  let flags = dev.flags & ~(C.IFF_RUNNING | C.IFF_LOWER_UP | C.IFF_DORMANT)
+  const users = C.IFF_PROMISC | C.IFF_ALLMULTI
+  let flags = (dev.flags & ~(users | C.IFF_RUNNING | C.IFF_LOWER_UP | C.IFF_DORMANT)) | (dev.gflags & users)
   if (netif_running(dev)) {
     if (netif_oper_up(dev)) flags |= C.IFF_RUNNING
     if (netif_carrier_ok(dev)) flags |= C.IFF_LOWER_UP
@@ -1849,9 +1888,13 @@ export const dev_get_iflink = kfunc('dev_get_iflink', (dev: net_device): number 
 const dev_change_rx_flags = kfunc('dev_change_rx_flags', (dev: net_device, flags: number): void =>
   dev.netdev_ops.ndo_change_rx_flags?.(dev, flags),
 )
-export const dev_set_rx_mode = kfunc('dev_set_rx_mode', (dev: net_device): void => {
-  if (dev.flags & C.IFF_UP && netif_device_present(dev)) dev.netdev_ops.ndo_set_rx_mode?.(dev)
+export const __dev_set_rx_mode = kfunc('__dev_set_rx_mode', (dev: net_device): void => {
+  const { ndo_set_rx_mode } = dev.netdev_ops
+  if (!(dev.flags & C.IFF_UP) || !netif_device_present(dev) || ndo_set_rx_mode === undefined) return
+  if (tracer.on) traceIndirect('ops->ndo_set_rx_mode', nameOf(ndo_set_rx_mode))
+  ndo_set_rx_mode(dev)
 })
+export const dev_set_rx_mode = kfunc('dev_set_rx_mode', (dev: net_device): void => __dev_set_rx_mode(dev))
 const __dev_set_promiscuity = kfunc('__dev_set_promiscuity', (dev: net_device, inc: number, notify: boolean): number => {
   const old_flags = dev.flags
   dev.promiscuity += inc
@@ -2146,8 +2189,24 @@ export const netdev_master_upper_dev_get_rcu = kfunc(
   'netdev_master_upper_dev_get_rcu',
   (dev: net_device): net_device | null => dev.master,
 )
-export const dev_parse_header = kfunc(
-  'dev_parse_header',
-  (skb: sk_buff, haddr: Uint8Array): number => skb.dev?.header_ops?.parse?.(skb, haddr) ?? 0,
-)
+export const dev_parse_header = kfunc('dev_parse_header', (skb: sk_buff, haddr: Uint8Array): number => {
+  const parse = skb.dev?.header_ops?.parse
+  if (parse === undefined) return 0
+  if (tracer.on) traceIndirect('dev->header_ops->parse', nameOf(parse))
+  return parse(skb, haddr)
+})
+export const dev_parse_header_protocol = kfunc('dev_parse_header_protocol', (skb: sk_buff): number => {
+  const parse_protocol = skb.dev?.header_ops?.parse_protocol
+  if (parse_protocol === undefined) return 0
+  if (tracer.on) traceIndirect('dev->header_ops->parse_protocol', nameOf(parse_protocol))
+  return parse_protocol(skb)
+})
+export const dev_has_header = (dev: net_device): boolean => dev.header_ops !== null
+/** whether a link header that a program wrote, `len` bytes in all at `at`, can be one of this device */
+export const dev_validate_header = kfunc('dev_validate_header', (dev: net_device, skb: sk_buff, len: number): boolean => {
+  if (len >= dev.hard_header_len) return true
+  if (len < dev.min_header_len) return false
+  const validate = dev.header_ops?.validate
+  return validate?.(skb.head.bytes.subarray(skb.data, skb.data + len), len) ?? false
+})
 export { LL_RESERVED_SPACE }

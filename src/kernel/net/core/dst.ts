@@ -325,10 +325,12 @@ export const dst_check = kfunc('dst_check', (dst: dst_entry, cookie: number): ds
 })
 
 export const dst_neigh_lookup = kfunc('dst_neigh_lookup', (dst: dst_entry, daddr: number | Uint8Array): neighbour | null => {
+  if (tracer.on) traceIndirect('dst->ops->neigh_lookup', nameOf(dst.ops.neigh_lookup))
   const n = dst.ops.neigh_lookup?.(dst, null, daddr) ?? null
   return IS_ERR(n) ? null : n
 })
 export const dst_neigh_lookup_skb = kfunc('dst_neigh_lookup_skb', (dst: dst_entry, skb: sk_buff): neighbour | null => {
+  if (tracer.on) traceIndirect('dst->ops->neigh_lookup', nameOf(dst.ops.neigh_lookup))
   const n = dst.ops.neigh_lookup?.(dst, skb, null) ?? null
   return IS_ERR(n) ? null : n
 })

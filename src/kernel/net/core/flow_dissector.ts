@@ -1,80 +1,307 @@
 import { random } from '../../../sim/random.ts'
 import { kfunc } from '../../../trace/kfunc.ts'
-import { IPPROTO_TCP, IPPROTO_UDP } from '../../include/generated/enums.ts'
-import { ETH_P_IP, ETH_P_IPV6 } from '../../include/linux/if_ether.ts'
+import {
+  IPPROTO_AH,
+  IPPROTO_DCCP,
+  IPPROTO_ESP,
+  IPPROTO_IPIP,
+  IPPROTO_IPV6,
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  IPPROTO_UDPLITE,
+} from '../../include/generated/enums.ts'
+import { ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6 } from '../../include/linux/if_ether.ts'
+import { skb_vlan_tag_present, VLAN_HLEN } from '../../include/linux/if_vlan.ts'
 import { subsys_initcall } from '../../include/linux/init.ts'
 import { siphash_key_t } from '../../include/linux/siphash.ts'
-import { type sk_buff, skb_headlen } from '../../include/linux/skbuff.ts'
+import { type sk_buff, skb_network_offset } from '../../include/linux/skbuff.ts'
 import type { flowi6 } from '../../include/net/flow.ts'
 import type { net } from '../../include/net/net_namespace.ts'
+import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { siphash } from '../../lib/siphash.ts'
+import { skb_header_pointer } from './skbuff.ts'
 
 let hashrnd: siphash_key_t | null = null
 subsys_initcall(() => {
   hashrnd = null
 })
 
-/** what tells one flow from another: protocol, addresses, ports */
-interface flow_keys {
-  /** protocol, ports, then both addresses: 4 or 16 bytes each */
-  readonly bytes: Uint8Array
-  length: number
-  has_ports: boolean
+/** keys beside control and basic, that a dissector may use */
+const KEY_IPV4_ADDRS = 1
+const KEY_IPV6_ADDRS = 2
+const KEY_PORTS = 4
+const KEY_FLOW_LABEL = 8
+
+/** struct flow_dissector: which keys it is asked for */
+export interface flow_dissector {
+  readonly used_keys: number
+}
+const flow_keys_dissector: flow_dissector = { used_keys: KEY_IPV4_ADDRS | KEY_IPV6_ADDRS | KEY_PORTS | KEY_FLOW_LABEL }
+const flow_keys_basic_dissector: flow_dissector = { used_keys: 0 }
+const dissector_uses_key = (d: flow_dissector, key: number): boolean => (d.used_keys & key) !== 0
+
+const FLOW_DIS_IS_FRAGMENT = 1
+const FLOW_DIS_FIRST_FRAG = 2
+const FLOW_DIS_ENCAPSULATION = 4
+const FLOW_DISSECTOR_F_PARSE_1ST_FRAG = 1
+const FLOW_DISSECTOR_F_STOP_AT_FLOW_LABEL = 2
+/** headers within headers that are followed */
+const MAX_FLOW_DISSECT_HDRS = 15
+const NEXTHDR_HOP = 0
+const NEXTHDR_ROUTING = 43
+const NEXTHDR_FRAGMENT = 44
+const NEXTHDR_DEST = 60
+
+/** struct flow_keys: what tells one flow from another. `thoff` is from the start of the data. */
+export class flow_keys {
+  addr_type = 0
+  flags = 0
+  thoff = 0
+  n_proto = 0
+  ip_proto = 0
+  flow_label = 0
+  /** source port in the upper half */
+  ports = 0
+  /** 4 or 16 bytes each are used */
+  readonly src: Uint8Array = new Uint8Array(16)
+  readonly dst: Uint8Array = new Uint8Array(16)
 }
 
-const __skb_flow_get_ports = kfunc('__skb_flow_get_ports', (skb: sk_buff, thoff: number, ip_proto: number): number => {
-  const b = skb.head.bytes
-  if (ip_proto !== IPPROTO_TCP && ip_proto !== IPPROTO_UDP) return 0
-  const at = thoff
-  if (at + 4 > skb.data + skb_headlen(skb)) return 0
-  return (((b[at] ?? 0) << 24) | ((b[at + 1] ?? 0) << 16) | ((b[at + 2] ?? 0) << 8) | (b[at + 3] ?? 0)) >>> 0
+/** include/linux/in.h: how far behind the protocol's header its ports are, negative when it has none */
+export const proto_ports_offset = kfunc('proto_ports_offset', (proto: number): number => {
+  switch (proto) {
+    case IPPROTO_TCP:
+    case IPPROTO_UDP:
+    case IPPROTO_DCCP:
+    case IPPROTO_ESP:
+    case IPPROTO_SCTP:
+    case IPPROTO_UDPLITE:
+      return 0
+    case IPPROTO_AH:
+      return 4
+  }
+  return -22
 })
 
-const __skb_flow_dissect = kfunc('__skb_flow_dissect', (_net: net | null, skb: sk_buff, keys: flow_keys): boolean => {
-  const b = skb.head.bytes
-  const nhoff = skb.network_header
-  const end = skb.data + skb_headlen(skb)
-  let proto: number
-  let addresses: number
-  let length: number
-  let thoff: number
-  let fragment = false
-  if (skb.protocol === ETH_P_IP) {
-    if (nhoff + 20 > end) return false
-    proto = b[nhoff + 9] ?? 0
-    addresses = nhoff + 12
-    length = 8
-    thoff = nhoff + ((b[nhoff] ?? 0) & 15) * 4
-    fragment = ((((b[nhoff + 6] ?? 0) << 8) | (b[nhoff + 7] ?? 0)) & 0x3fff) !== 0
-  } else if (skb.protocol === ETH_P_IPV6) {
-    if (nhoff + 40 > end) return false
-    proto = b[nhoff + 6] ?? 0
-    addresses = nhoff + 8
-    length = 32
-    thoff = nhoff + 40
-  } else return false
-  const ports = fragment ? 0 : __skb_flow_get_ports(skb, thoff, proto)
-  keys.bytes[0] = proto
-  keys.bytes[4] = ports >>> 24
-  keys.bytes[5] = ports >>> 16
-  keys.bytes[6] = ports >>> 8
-  keys.bytes[7] = ports
-  for (let i = 0; i < length; i++) keys.bytes[8 + i] = b[addresses + i] ?? 0
-  keys.length = 8 + length
-  keys.has_ports = ports !== 0
-  return true
+const room = new Uint8Array(40)
+/** `len` bytes at `offset` of the data, null when there are not so many; good until the next call */
+function header_of(skb: sk_buff, offset: number, len: number): Uint8Array | null {
+  const at = skb_header_pointer(skb, offset, len, room)
+  if (at === -2) return null
+  return at === -1 ? room : skb.head.bytes.subarray(at, at + len)
+}
+
+const u16 = (b: Uint8Array, i: number): number => ((b[i] ?? 0) << 8) | (b[i + 1] ?? 0)
+const u32 = (b: Uint8Array, i: number): number => ((u16(b, i) << 16) | u16(b, i + 2)) >>> 0
+
+/** both ports as they lie in the header, 0 for a protocol without any; `thoff` from the start of the data */
+export const __skb_flow_get_ports = kfunc('__skb_flow_get_ports', (skb: sk_buff, thoff: number, ip_proto: number): number => {
+  const poff = proto_ports_offset(ip_proto)
+  if (poff < 0) return 0
+  const ports = header_of(skb, thoff + poff, 4)
+  return ports === null ? 0 : u32(ports, 0)
 })
 
-/** a hash of the packet's flow, found from its headers: skb->hash */
-export const __skb_get_hash_net = kfunc('__skb_get_hash_net', (n: net | null, skb: sk_buff): void => {
+const __skb_flow_dissect_ports = kfunc(
+  '__skb_flow_dissect_ports',
+  (skb: sk_buff, flow_dissector: flow_dissector, keys: flow_keys, nhoff: number, ip_proto: number): void => {
+    if (!dissector_uses_key(flow_dissector, KEY_PORTS)) return
+    keys.ports = __skb_flow_get_ports(skb, nhoff, ip_proto)
+  },
+)
+
+/** Follows the headers of a packet and keeps what the dissector asks for. @returns false when a header is cut off or wrong */
+export const __skb_flow_dissect = kfunc(
+  '__skb_flow_dissect',
+  (_net: net | null, skb: sk_buff, flow_dissector: flow_dissector, keys: flow_keys, flags: number): boolean => {
+    let proto = skb_vlan_tag_present(skb) ? skb.vlan_proto : skb.protocol
+    let nhoff = skb_network_offset(skb)
+    let ip_proto = 0
+    let num_hdrs = 0
+    let tag_seen = false
+    // a program that dissects in the kernel's place would be looked up here
+    rcu_read_lock()
+    rcu_read_unlock()
+
+    let ret = true
+    let done = false
+    proto_again: while (!done) {
+      done = true
+      switch (proto) {
+        case ETH_P_IP: {
+          const iph = header_of(skb, nhoff, 20)
+          const ihl = (iph?.[0] ?? 0) & 15
+          if (iph === null || ihl < 5) {
+            ret = false
+            break proto_again
+          }
+          nhoff += ihl * 4
+          ip_proto = iph[9] ?? 0
+          if (dissector_uses_key(flow_dissector, KEY_IPV4_ADDRS)) {
+            keys.src.set(iph.subarray(12, 16))
+            keys.dst.set(iph.subarray(16, 20))
+            keys.addr_type = KEY_IPV4_ADDRS
+          }
+          const frag_off = u16(iph, 6)
+          if (frag_off & 0x3fff) {
+            keys.flags |= FLOW_DIS_IS_FRAGMENT
+            if (frag_off & 0x1fff) break proto_again
+            keys.flags |= FLOW_DIS_FIRST_FRAG
+            if (!(flags & FLOW_DISSECTOR_F_PARSE_1ST_FRAG)) break proto_again
+          }
+          break
+        }
+        case ETH_P_IPV6: {
+          const iph = header_of(skb, nhoff, 40)
+          if (iph === null) {
+            ret = false
+            break proto_again
+          }
+          ip_proto = iph[6] ?? 0
+          nhoff += 40
+          if (dissector_uses_key(flow_dissector, KEY_IPV6_ADDRS)) {
+            keys.src.set(iph.subarray(8, 24))
+            keys.dst.set(iph.subarray(24, 40))
+            keys.addr_type = KEY_IPV6_ADDRS
+          }
+          const label = u32(iph, 0) & 0xfffff
+          if (label !== 0 && dissector_uses_key(flow_dissector, KEY_FLOW_LABEL)) keys.flow_label = label
+          if (label !== 0 && flags & FLOW_DISSECTOR_F_STOP_AT_FLOW_LABEL) break proto_again
+          break
+        }
+        case ETH_P_8021AD:
+        case ETH_P_8021Q: {
+          if (!tag_seen && skb_vlan_tag_present(skb)) proto = skb.protocol
+          else {
+            const vlan = header_of(skb, nhoff, VLAN_HLEN)
+            if (vlan === null) {
+              ret = false
+              break proto_again
+            }
+            proto = u16(vlan, 2)
+            nhoff += VLAN_HLEN
+          }
+          tag_seen = true
+          if (++num_hdrs > MAX_FLOW_DISSECT_HDRS) break proto_again
+          done = false
+          continue
+        }
+        default:
+          ret = false
+          break proto_again
+      }
+
+      for (let ip_again = true; ip_again; ) {
+        ip_again = false
+        switch (ip_proto) {
+          case NEXTHDR_HOP:
+          case NEXTHDR_ROUTING:
+          case NEXTHDR_DEST: {
+            if (proto !== ETH_P_IPV6) break
+            const opthdr = header_of(skb, nhoff, 2)
+            if (opthdr === null) {
+              ret = false
+              break proto_again
+            }
+            ip_proto = opthdr[0] ?? 0
+            nhoff += ((opthdr[1] ?? 0) + 1) << 3
+            ip_again = true
+            break
+          }
+          case NEXTHDR_FRAGMENT: {
+            if (proto !== ETH_P_IPV6) break
+            const fh = header_of(skb, nhoff, 8)
+            if (fh === null) {
+              ret = false
+              break proto_again
+            }
+            keys.flags |= FLOW_DIS_IS_FRAGMENT
+            nhoff += 8
+            ip_proto = fh[0] ?? 0
+            if (!(u16(fh, 2) & 0xfff8)) {
+              keys.flags |= FLOW_DIS_FIRST_FRAG
+              ip_again = (flags & FLOW_DISSECTOR_F_PARSE_1ST_FRAG) !== 0
+            }
+            break
+          }
+          case IPPROTO_IPIP:
+          case IPPROTO_IPV6:
+            proto = ip_proto === IPPROTO_IPIP ? ETH_P_IP : ETH_P_IPV6
+            keys.flags |= FLOW_DIS_ENCAPSULATION
+            done = false
+            break
+        }
+        if (!(keys.flags & FLOW_DIS_IS_FRAGMENT)) __skb_flow_dissect_ports(skb, flow_dissector, keys, nhoff, ip_proto)
+        if (ip_again && ++num_hdrs > MAX_FLOW_DISSECT_HDRS) ip_again = false
+      }
+      if (!done && ++num_hdrs > MAX_FLOW_DISSECT_HDRS) done = true
+    }
+    keys.thoff = Math.min(nhoff, skb.len)
+    keys.n_proto = proto
+    keys.ip_proto = ip_proto
+    return ret
+  },
+)
+
+const basic = new flow_keys()
+/** include/linux/skbuff.h: no more than the protocols, and where the transport header is */
+export const skb_flow_dissect_flow_keys_basic = kfunc(
+  'skb_flow_dissect_flow_keys_basic',
+  (n: net | null, skb: sk_buff, flow: flow_keys): boolean => __skb_flow_dissect(n, skb, flow_keys_basic_dissector, flow, 0),
+)
+/** include/linux/skbuff.h: finds the transport header of a packet that came without one */
+export const skb_probe_transport_header = kfunc('skb_probe_transport_header', (skb: sk_buff): void => {
+  if (skb.transport_header !== 0xffff) return
+  basic.flags = 0
+  basic.thoff = 0
+  if (skb_flow_dissect_flow_keys_basic(null, skb, basic)) skb.transport_header = skb.data + basic.thoff
+})
+
+const __flow_hash_secret_init = (): siphash_key_t => {
   if (hashrnd === null) {
     hashrnd = new siphash_key_t()
     for (let i = 0; i < 4; i++) hashrnd.key[i] = random.u32()
   }
-  const keys: flow_keys = { bytes: new Uint8Array(40), length: 0, has_ports: false }
-  const hash = __skb_flow_dissect(n, skb, keys) ? siphash(keys.bytes, keys.length, hashrnd) || 1 : 0
+  return hashrnd
+}
+
+/** both directions of a flow hash alike: the lower address and the lower port come first */
+const __flow_hash_consistentify = kfunc('__flow_hash_consistentify', (keys: flow_keys): void => {
+  const n = keys.addr_type === KEY_IPV4_ADDRS ? 4 : keys.addr_type === KEY_IPV6_ADDRS ? 16 : 0
+  if (n === 0) return
+  if (Buffer.compare(keys.dst.subarray(0, n), keys.src.subarray(0, n)) < 0) {
+    const src = keys.src.slice(0, n)
+    keys.src.set(keys.dst.subarray(0, n))
+    keys.dst.set(src)
+  }
+  const [sport, dport] = [keys.ports >>> 16, keys.ports & 0xffff]
+  if (dport < sport) keys.ports = ((dport << 16) | sport) >>> 0
+})
+
+const hashed = new Uint8Array(44)
+const __flow_hash_from_keys = kfunc('__flow_hash_from_keys', (keys: flow_keys, keyval: siphash_key_t): number => {
+  __flow_hash_consistentify(keys)
+  const n = keys.addr_type === KEY_IPV6_ADDRS ? 16 : 4
+  const d = new DataView(hashed.buffer)
+  d.setUint16(0, keys.n_proto)
+  d.setUint16(2, keys.ip_proto)
+  d.setUint32(4, keys.flow_label)
+  d.setUint32(8, keys.ports)
+  hashed.set(keys.src.subarray(0, n), 12)
+  hashed.set(keys.dst.subarray(0, n), 12 + n)
+  return siphash(hashed, 12 + 2 * n, keyval) >>> 0 || 1
+})
+
+const flow_keys_have_l4 = (keys: flow_keys): boolean => keys.ports !== 0 || keys.flow_label !== 0
+
+/** a hash of the packet's flow, found from its headers: skb->hash */
+export const __skb_get_hash_net = kfunc('__skb_get_hash_net', (n: net | null, skb: sk_buff): void => {
+  const keys = new flow_keys()
+  __skb_flow_dissect(n, skb, flow_keys_dissector, keys, FLOW_DISSECTOR_F_STOP_AT_FLOW_LABEL)
+  const hash = __flow_hash_from_keys(keys, __flow_hash_secret_init())
   skb.sw_hash = 1
-  skb.l4_hash = keys.has_ports ? 1 : 0
+  skb.l4_hash = flow_keys_have_l4(keys) ? 1 : 0
   skb.hash = hash >>> 0
 })
 
@@ -84,34 +311,27 @@ export const skb_get_hash = kfunc('skb_get_hash', (skb: sk_buff): number => {
   return skb.hash >>> 0
 })
 
-const flow_hash_from_keys = kfunc('flow_hash_from_keys', (keys: flow_keys): number => {
-  if (hashrnd === null) {
-    hashrnd = new siphash_key_t()
-    for (let i = 0; i < 4; i++) hashrnd.key[i] = random.u32()
-  }
-  return siphash(keys.bytes, keys.length, hashrnd) || 1
-})
+const flow_hash_from_keys = kfunc('flow_hash_from_keys', (keys: flow_keys): number =>
+  __flow_hash_from_keys(keys, __flow_hash_secret_init()),
+)
 
 /** the same from what an IPv6 route was looked up for, when there is no header yet */
-export const __get_hash_from_flowi6 = kfunc('__get_hash_from_flowi6', (fl6: flowi6, keys: flow_keys | null): number => {
-  const k = keys ?? { bytes: new Uint8Array(40), length: 40, has_ports: false }
-  k.bytes[0] = fl6.flowi6_proto
-  k.bytes[4] = fl6.fl6_sport >> 8
-  k.bytes[5] = fl6.fl6_sport
-  k.bytes[6] = fl6.fl6_dport >> 8
-  k.bytes[7] = fl6.fl6_dport
-  k.bytes.set(fl6.saddr, 8)
-  k.bytes.set(fl6.daddr, 24)
-  k.has_ports = fl6.fl6_sport !== 0 || fl6.fl6_dport !== 0
-  return flow_hash_from_keys(k)
+export const __get_hash_from_flowi6 = kfunc('__get_hash_from_flowi6', (fl6: flowi6, keys: flow_keys): number => {
+  keys.src.set(fl6.saddr)
+  keys.dst.set(fl6.daddr)
+  keys.addr_type = KEY_IPV6_ADDRS
+  keys.ports = ((fl6.fl6_sport << 16) | fl6.fl6_dport) >>> 0
+  keys.ip_proto = fl6.flowi6_proto
+  return flow_hash_from_keys(keys)
 })
 
 /** include/linux/skbuff.h */
 export const skb_get_hash_flowi6 = kfunc('skb_get_hash_flowi6', (skb: sk_buff, fl6: flowi6): number => {
   if (!skb.l4_hash && !skb.sw_hash) {
-    const hash = __get_hash_from_flowi6(fl6, null)
+    const keys = new flow_keys()
+    const hash = __get_hash_from_flowi6(fl6, keys)
     skb.sw_hash = 1
-    skb.l4_hash = fl6.fl6_sport !== 0 || fl6.fl6_dport !== 0 ? 1 : 0
+    skb.l4_hash = flow_keys_have_l4(keys) ? 1 : 0
     skb.hash = hash >>> 0
   }
   return skb.hash >>> 0

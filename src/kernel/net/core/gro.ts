@@ -3,16 +3,19 @@ import { decide, traceIndirect, tracepoint, tracer } from '../../../trace/tracer
 import * as C from '../../include/generated/enums.ts'
 import { E2BIG, ENOENT, ENOMEM, ETOOMANYREFS } from '../../include/linux/errno.ts'
 import { ETH_P_IP, ETH_P_IPV6 } from '../../include/linux/if_ether.ts'
+import { __vlan_hwaccel_clear_tag } from '../../include/linux/if_vlan.ts'
 import { iphdr } from '../../include/linux/ip.ts'
-import { GRO_LEGACY_MAX_SIZE, type napi_struct, type packet_offload } from '../../include/linux/netdevice.ts'
+import { GRO_LEGACY_MAX_SIZE, type napi_struct, type net_device, type packet_offload } from '../../include/linux/netdevice.ts'
 import {
   CHECKSUM_COMPLETE,
+  CHECKSUM_NONE,
   CHECKSUM_PARTIAL,
   CHECKSUM_UNNECESSARY,
   MAX_SKB_FRAGS,
   type sk_buff,
   skb_checksum_start_offset,
   skb_headlen,
+  skb_headroom,
   skb_is_gso,
   skb_reset_mac_len,
 } from '../../include/linux/skbuff.ts'
@@ -29,19 +32,24 @@ import {
   skb_gro_receive_network_offset,
 } from '../../include/net/gro.ts'
 import { IP_DF } from '../../include/net/ip.ts'
+import type { sock } from '../../include/net/sock.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { jiffies } from '../../kernel/time/timer.ts'
 import { csum_add, csum_fold, csum_partial, csum_tcpudp_nofold } from '../../lib/checksum.ts'
+import { eth_type_trans } from '../ethernet/eth.ts'
 import { netif_is_l3_slave } from '../l3mdev/l3mdev.ts'
 import { netdev_rx_csum_fault, netif_receive_skb_list_internal } from './dev.ts'
 import { net_hotdata } from './hotdata.ts'
+import { trace_rx_entry } from './net-traces.ts'
 import {
   __kfree_skb,
   __napi_kfree_skb,
   __skb_header_release,
   __skb_incr_checksum_unnecessary,
   __skb_pull,
+  __skb_push,
   kfree_skb,
+  napi_alloc_skb,
   napi_skb_free_stolen_head,
   pskb_may_pull,
   SK_BUFF_SIZE,
@@ -53,8 +61,13 @@ import {
   skb_head_frag_to_page_desc,
   skb_is_gso_tcp,
   skb_pull,
+  skb_reserve,
   skb_zcopy,
 } from './skbuff.ts'
+
+/** a head's room for what GRO pulls out of pages, and what is kept before it */
+const GRO_MAX_HEAD = 304
+const NET_SKB_PAD = 64
 
 // include/net/gro.h
 
@@ -69,6 +82,19 @@ export const call_gro_receive = kfunc('call_gro_receive', (cb: gro_receive, head
   }
   return cb(head, skb)
 })
+type gro_receive_sk = (sk: sock, head: sk_buff[], skb: sk_buff) => sk_buff | null
+/** the same for a tunnel's socket */
+export const call_gro_receive_sk = kfunc(
+  'call_gro_receive_sk',
+  (cb: gro_receive_sk, sk: sock, head: sk_buff[], skb: sk_buff): sk_buff | null => {
+    if (gro_recursion_inc_test(skb)) {
+      NAPI_GRO_CB(skb).flush |= 1
+      return null
+    }
+    if (tracer.on) traceIndirect('udp_sk(sk)->gro_receive', nameOf(cb))
+    return cb(sk, head, skb)
+  },
+)
 /** the same through a protocol's table: the macro indirect_call_gro_receive */
 export function indirect_call_gro_receive(cb: gro_receive, head: sk_buff[], skb: sk_buff): sk_buff | null {
   if (gro_recursion_inc_test(skb)) {
@@ -237,6 +263,18 @@ const gro_normal_one = kfunc('gro_normal_one', (napi: napi_struct, skb: sk_buff,
 })
 
 // net/core/gro.c
+
+/** who joins packets of an EtherType */
+export const gro_find_receive_by_type = kfunc(
+  'gro_find_receive_by_type',
+  (type: number): packet_offload | null =>
+    net_hotdata.offload_base.find((p) => p.type === type && p.callbacks.gro_receive !== undefined) ?? null,
+)
+export const gro_find_complete_by_type = kfunc(
+  'gro_find_complete_by_type',
+  (type: number): packet_offload | null =>
+    net_hotdata.offload_base.find((p) => p.type === type && p.callbacks.gro_complete !== undefined) ?? null,
+)
 
 /** adds who cuts and joins packets of a type, before those of a larger number in `priority` */
 export const dev_add_offload = kfunc('dev_add_offload', (po: packet_offload): void => {
@@ -544,10 +582,75 @@ const napi_skb_finish = kfunc('napi_skb_finish', (napi: napi_struct, skb: sk_buf
 /** takes a packet from a driver's poll; returns what became of it, GRO_* */
 export const napi_gro_receive = kfunc('napi_gro_receive', (napi: napi_struct, skb: sk_buff): number => {
   skb.napi_id = napi.napi_id
-  if (tracer.on) tracepoint('net', 'napi_gro_receive_entry', { name: skb.devName, skbaddr: skb.kaddr, len: skb.len })
+  if (tracer.on) trace_rx_entry('napi_gro_receive_entry', skb)
   skb_gro_reset_offset(skb, 0)
   const ret = napi_skb_finish(napi, skb, dev_gro_receive(napi, skb))
   if (tracer.on) tracepoint('net', 'napi_gro_receive_exit', { ret })
+  return ret
+})
+
+/** the buffer stays with the poll, for the next packet */
+const napi_reuse_skb = kfunc('napi_reuse_skb', (napi: napi_struct, skb: sk_buff): void => {
+  __skb_pull(skb, skb_headlen(skb))
+  skb_reserve(skb, NET_SKB_PAD - skb_headroom(skb))
+  __vlan_hwaccel_clear_tag(skb)
+  skb.dev = napi.dev
+  skb.skb_iif = 0
+  skb.pkt_type = C.PACKET_HOST
+  skb.encapsulation = 0
+  skb.ip_summed = CHECKSUM_NONE
+  skb.head.shinfo.gso_type = 0
+  skb.head.shinfo.gso_size = 0
+  napi.skb = skb
+})
+
+/** an empty buffer for a driver that receives into pages: they become its fragments, see napi_gro_frags() */
+export const napi_get_frags = kfunc('napi_get_frags', (napi: napi_struct): sk_buff | null => {
+  napi.skb ??= napi_alloc_skb(napi, GRO_MAX_HEAD)
+  return napi.skb
+})
+
+/** the link's header comes out of the first page */
+const napi_frags_skb = kfunc('napi_frags_skb', (napi: napi_struct): sk_buff | null => {
+  const { skb } = napi
+  if (skb === null) return null
+  napi.skb = null
+  skb.mac_header = skb.data
+  skb_gro_reset_offset(skb, C.ETH_HLEN)
+  const cb = NAPI_GRO_CB(skb)
+  if (!skb_gro_may_pull(skb, C.ETH_HLEN)) {
+    if (skb_gro_header_slow(skb, C.ETH_HLEN, 0) === null) {
+      napi_reuse_skb(napi, skb)
+      return null
+    }
+  } else {
+    if (cb.frag0 !== skb.head.bytes) gro_pull_from_frag0(skb, C.ETH_HLEN)
+    cb.frag0_off += C.ETH_HLEN
+    cb.frag0_len -= C.ETH_HLEN
+  }
+  const b = skb.head.bytes
+  skb.protocol = ((b[skb.data + 12] ?? 0) << 8) | (b[skb.data + 13] ?? 0)
+  __skb_pull(skb, C.ETH_HLEN)
+  return skb
+})
+const napi_frags_finish = kfunc('napi_frags_finish', (napi: napi_struct, skb: sk_buff, ret: number): number => {
+  if (ret === C.GRO_NORMAL || ret === C.GRO_HELD) {
+    __skb_push(skb, C.ETH_HLEN)
+    skb.protocol = eth_type_trans(skb, skb.dev as net_device)
+    if (ret === C.GRO_NORMAL) gro_normal_one(napi, skb, 1)
+  } else if (ret === C.GRO_MERGED_FREE) {
+    if (NAPI_GRO_CB(skb).free === NAPI_GRO_FREE_STOLEN_HEAD) napi_skb_free_stolen_head(skb)
+    else napi_reuse_skb(napi, skb)
+  }
+  return ret
+})
+/** takes the packet that a driver's poll made of napi_get_frags(); returns what became of it, GRO_* */
+export const napi_gro_frags = kfunc('napi_gro_frags', (napi: napi_struct): number => {
+  const skb = napi_frags_skb(napi)
+  if (skb === null) return C.GRO_CONSUMED
+  if (tracer.on) trace_rx_entry('napi_gro_frags_entry', skb)
+  const ret = napi_frags_finish(napi, skb, dev_gro_receive(napi, skb))
+  if (tracer.on) tracepoint('net', 'napi_gro_frags_exit', { ret })
   return ret
 })
 

@@ -11,13 +11,14 @@ import {
   skb_headroom,
   skb_reset_mac_header,
   skb_reset_mac_len,
+  skb_reset_transport_header,
 } from '../../include/linux/skbuff.ts'
 import { IS_ERR, type ref } from '../../include/linux/types.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { csum_fold, csum_partial } from '../../lib/checksum.ts'
 import { skb_gso_ok, skb_network_protocol, skb_warn_bad_offload } from './dev.ts'
 import { net_hotdata } from './hotdata.ts'
-import { __skb_pull, __skb_push, GSO_BY_FRAGS, SKB_GSO_CB, skb_cow_head, skb_is_gso_sctp } from './skbuff.ts'
+import { __skb_pull, __skb_push, GSO_BY_FRAGS, SKB_GSO_CB, skb_cow_head, skb_is_gso_sctp, skb_push } from './skbuff.ts'
 
 // include/net/gso.h
 
@@ -42,6 +43,20 @@ export const gso_make_checksum = kfunc('gso_make_checksum', (skb: sk_buff, res: 
   cb.csum_start = csum_start
   return csum_fold(csum_partial(skb.head.bytes, csum_start, plen, partial))
 })
+
+/** puts a packet back as it was, whose inner one could not be cut */
+export const skb_gso_error_unwind = kfunc(
+  'skb_gso_error_unwind',
+  (skb: sk_buff, protocol: number, pulled_hlen: number, mac_offset: number, mac_len: number): void => {
+    skb.protocol = protocol
+    skb.encapsulation = 1
+    skb_push(skb, pulled_hlen)
+    skb_reset_transport_header(skb)
+    skb.mac_header = mac_offset
+    skb.network_header = skb.mac_header + mac_len
+    skb.mac_len = mac_len
+  },
+)
 
 // net/core/gso.c
 

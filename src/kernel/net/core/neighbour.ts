@@ -32,6 +32,7 @@ import {
   SKB_DROP_REASON_NEIGH_QUEUEFULL,
 } from '../../include/generated/enums.ts'
 import { EEXIST, EINVAL, ENETDOWN, ENOBUFS, ENOENT, EPERM } from '../../include/linux/errno.ts'
+import { in6_ntop } from '../../include/linux/in6.ts'
 import { core_initcall } from '../../include/linux/init.ts'
 import { list_add_tail, list_del, list_empty } from '../../include/linux/list.ts'
 import { dev_net, HH_DATA_ALIGN, HH_DATA_MOD, type net_device, netif_running } from '../../include/linux/netdevice.ts'
@@ -92,6 +93,7 @@ import { __kmalloc_noprof, kfree } from '../../mm/slub.ts'
 import { dev_hard_header, dev_hold, dev_put, dev_queue_xmit } from './dev.ts'
 import { dst_neigh_lookup_skb, skb_dst_drop, skb_dst_force } from './dst.ts'
 import { init_net } from './net_namespace.ts'
+import { tp_v4 } from './net-traces.ts'
 import { __skb_pull, __skb_push, __skb_queue_purge, consume_skb, kfree_skb, kfree_skb_reason, skb_clone } from './skbuff.ts'
 
 const NEIGH_NUM_HASH_RND = 4
@@ -357,8 +359,15 @@ export const ___neigh_lookup_noref = kfunc(
     dev: net_device,
   ): neighbour | null => {
     const { nht } = tbl
+    // who knows his table hands over functions that are inlined instead
+    const pointers = tracer.on && hash === tbl.hash
+    if (pointers) traceIndirect('tbl->hash', nameOf(hash))
     const hash_val = hash(pkey, dev, nht.hash_rnd) >>> (32 - nht.hash_shift)
-    for (let n = nht.hash_buckets[hash_val] ?? null; n !== null; n = n.next) if (n.dev === dev && key_eq(n, pkey)) return n
+    for (let n = nht.hash_buckets[hash_val] ?? null; n !== null; n = n.next) {
+      if (n.dev !== dev) continue
+      if (pointers) traceIndirect('tbl->key_eq', nameOf(key_eq))
+      if (key_eq(n, pkey)) return n
+    }
     return null
   },
 )
@@ -397,7 +406,16 @@ const ___neigh_create = kfunc(
     want_ref: boolean,
   ): neighbour | number => {
     const n = neigh_alloc(tbl, dev, flags, exempt_from_gc)
-    if (tracer.on) tracepoint('neigh', 'neigh_create', { dev: dev.name, created: n !== null, gc_exempt: exempt_from_gc })
+    if (tracer.on)
+      tracepoint('neigh', 'neigh_create', {
+        family: tbl.family,
+        dev: dev.name,
+        entries: tbl.gc_entries,
+        created: n !== null,
+        gc_exempt: exempt_from_gc,
+        primary_key4: typeof pkey === 'number' ? tp_v4(pkey) : '0.0.0.0',
+        primary_key6: typeof pkey === 'number' ? '::' : in6_ntop(pkey),
+      })
     if (n === null) return -ENOBUFS
     n.primary_key = typeof pkey === 'number' ? pkey : pkey.slice()
     n.dev = dev

@@ -1,5 +1,5 @@
 import { kfunc } from '../../../trace/kfunc.ts'
-import { NETDEV_CHANGEADDR } from '../../include/generated/enums.ts'
+import { IFF_ALLMULTI, IFF_PROMISC, NETDEV_CHANGEADDR } from '../../include/generated/enums.ts'
 import { EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP } from '../../include/linux/errno.ts'
 import { core_initcall } from '../../include/linux/init.ts'
 import { NET_ADDR_SET, type net_device } from '../../include/linux/netdevice.ts'
@@ -7,6 +7,7 @@ import { NL_SET_ERR_MSG } from '../../include/linux/netlink.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { rtnl_link_attrs, rtnl_link_ops } from '../../include/net/rtnetlink.ts'
+import { request_module } from '../../kernel/module/kmod.ts'
 import {
   __dev_change_net_namespace,
   __dev_get_by_index,
@@ -47,10 +48,13 @@ export const rtnl_link_ops_get = kfunc('rtnl_link_ops_get', (kind: string): rtnl
 export const rtnl_link_get_net = kfunc('rtnl_link_get_net', (src_net: net, tb: rtnl_link_attrs): net => tb.net ?? src_net)
 
 /** the flags that a message changes, over those that the device has */
+/** promiscuity and groups as the user set them: a bridge's own wishes are not the user's */
+const rtnl_dev_get_flags = (dev: net_device): number =>
+  (dev.flags & ~(IFF_PROMISC | IFF_ALLMULTI)) | (dev.gflags & (IFF_PROMISC | IFF_ALLMULTI))
 const rtnl_dev_combine_flags = (dev: net_device, tb: rtnl_link_attrs): number => {
   const change = tb.ifi_change ?? 0
   const flags = tb.ifi_flags ?? 0
-  return change ? (flags & change) | (dev.flags & ~change) : flags
+  return change ? (flags & change) | (rtnl_dev_get_flags(dev) & ~change) : flags
 }
 
 const validate_linkmsg = kfunc('validate_linkmsg', (dev: net_device, tb: rtnl_link_attrs, extack: null): number => {
@@ -208,7 +212,8 @@ const rtnl_newlink_create = kfunc(
 /** RTM_NEWLINK with NLM_F_CREATE | NLM_F_EXCL: `ip link add` */
 export const rtnl_newlink = kfunc('rtnl_newlink', (n: net, kind: string, tb: rtnl_link_attrs, data: unknown): number => {
   const dev = tb.ifname === undefined ? null : __dev_get_by_name(n, tb.ifname)
-  const ops = rtnl_link_ops_get(kind)
+  let ops = rtnl_link_ops_get(kind)
+  if (ops === null && request_module(`rtnl-link-${kind}`) === 0) ops = rtnl_link_ops_get(kind)
   if (ops?.validate) {
     const err = ops.validate(tb, data, null)
     if (err < 0) return err

@@ -112,6 +112,7 @@ import {
   kmem_cache_create,
   kmem_cache_free,
   kmem_cache_free_bulk,
+  kmem_cache_size,
   take_head,
 } from '../../mm/slub.ts'
 import { nf_conntrack_destroy } from '../netfilter/core.ts'
@@ -232,6 +233,7 @@ const napi_skb_cache_get = kfunc('napi_skb_cache_get', (): boolean => {
   }
   napi_skb_count--
   skbuff_cache.live++
+  kmem_cache_size(skbuff_cache)
   return true
 })
 
@@ -239,6 +241,7 @@ const napi_skb_cache_put = kfunc('napi_skb_cache_put', (_skb: sk_buff): void => 
   napi_skb_count++
   skbuff_cache.live--
   if (napi_skb_count === NAPI_SKB_CACHE_SIZE) {
+    for (let i = NAPI_SKB_CACHE_HALF; i < NAPI_SKB_CACHE_SIZE; i++) kmem_cache_size(skbuff_cache)
     kmem_cache_free_bulk(skbuff_cache, NAPI_SKB_CACHE_HALF, null)
     skbuff_cache.live += NAPI_SKB_CACHE_HALF
     napi_skb_count = NAPI_SKB_CACHE_HALF
@@ -771,7 +774,7 @@ export const kfree_skb = kfunc('kfree_skb', (skb: sk_buff | null): void => {
 
 const KFREE_SKB_BULK_SIZE = 16
 
-export const kfree_skb_list_reason = kfunc('kfree_skb_list_reason', (first: sk_buff | null, reason: number): void => {
+const traced_kfree_skb_list_reason = kfunc('kfree_skb_list_reason', (first: sk_buff | null, reason: number): void => {
   let count = 0
   for (let segs = first; segs !== null; ) {
     const { next } = segs
@@ -791,6 +794,11 @@ export const kfree_skb_list_reason = kfunc('kfree_skb_list_reason', (first: sk_b
   }
   if (count) kmem_cache_free_bulk(skbuff_cache, count, null)
 })
+/** drops a chain of buffers, each for the same reason */
+export function kfree_skb_list_reason(first: sk_buff | null, reason: number): void {
+  if (tracer.on) location = tracer.context.real?.name ?? ''
+  traced_kfree_skb_list_reason(first, reason)
+}
 export const kfree_skb_list = kfunc('kfree_skb_list', (segs: sk_buff | null): void => {
   kfree_skb_list_reason(segs, C.SKB_DROP_REASON_NOT_SPECIFIED)
 })
@@ -945,6 +953,7 @@ const __copy_skb_header = kfunc('__copy_skb_header', (n: sk_buff, old: sk_buff):
   n.l4_hash = old.l4_hash
   n.sw_hash = old.sw_hash
   n.encapsulation = old.encapsulation
+  n.encap_hdr_csum = old.encap_hdr_csum
   n.csum_valid = old.csum_valid
   n.nf_trace = old.nf_trace
   n.redirected = old.redirected
@@ -2767,7 +2776,9 @@ export const skb_zcopy_set = kfunc(
   },
 )
 export const net_zcopy_put = kfunc('net_zcopy_put', (uarg: ubuf_info | null): void => {
-  if (uarg !== null) uarg.ops.complete(null, uarg, true)
+  if (uarg === null) return
+  if (tracer.on) traceIndirect('uarg->ops->complete', nameOf(uarg.ops.complete))
+  uarg.ops.complete(null, uarg, true)
 })
 export const net_zcopy_put_abort = kfunc('net_zcopy_put_abort', (uarg: ubuf_info | null, have_uref: boolean): void => {
   if (uarg === null) return

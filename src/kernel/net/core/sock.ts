@@ -1,5 +1,5 @@
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
-import { decide, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
+import { decide, traceCounters, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
 import { get_random_u32 } from '../../drivers/char/random.ts'
 import * as C from '../../include/generated/enums.ts'
 import * as E from '../../include/linux/errno.ts'
@@ -145,6 +145,7 @@ import { sk_filter, sk_filter_trim_cap } from './filter.ts'
 import { net_hotdata } from './hotdata.ts'
 import { neigh_confirm } from './neighbour.ts'
 import { put_net } from './net_namespace.ts'
+import { tp_sock_addrs } from './net-traces.ts'
 import { put_cmsg } from './scm.ts'
 import {
   __kfree_skb,
@@ -408,9 +409,11 @@ export const sk_sockets_allocated_dec = (sk: sock): void => {
 export const sk_sockets_allocated_read_positive = (sk: sock): number => Math.max(0, sk.skc_prot.sockets_allocated?.v ?? 0)
 export const sk_wmem_queued_add = (sk: sock, val: number): void => {
   sk.sk_wmem_queued += val
+  if (tracer.on) traceCounters(sk)
 }
 export const sk_forward_alloc_add = (sk: sock, val: number): void => {
   sk.sk_forward_alloc += val
+  if (tracer.on) traceCounters(sk)
 }
 export const sk_get_wmem0 = (sk: sock, prot: proto): number => prot.sysctl_wmem_offset?.(sk.skc_net) ?? prot.sysctl_wmem?.[0] ?? 0
 export const sk_get_rmem0 = (sk: sock, prot: proto): number => prot.sysctl_rmem_offset?.(sk.skc_net) ?? prot.sysctl_rmem?.[0] ?? 0
@@ -450,12 +453,14 @@ export const sk_mem_reclaim_final = kfunc('sk_mem_reclaim_final', (sk: sock): vo
 export const sk_mem_charge = kfunc('sk_mem_charge', (sk: sock, size: number): void => {
   if (!sk_has_account(sk)) return
   sk.sk_forward_alloc -= size
+  if (tracer.on) traceCounters(sk)
 })
 
 export const sk_mem_uncharge = kfunc('sk_mem_uncharge', (sk: sock, size: number): void => {
   if (!sk_has_account(sk)) return
   sk.sk_forward_alloc += size
   sk_mem_reclaim(sk)
+  if (tracer.on) traceCounters(sk)
 })
 
 export const sk_stream_moderate_sndbuf = kfunc('sk_stream_moderate_sndbuf', (sk: sock): void => {
@@ -565,9 +570,13 @@ export const __sk_mem_raise_allocated = kfunc(
     if (tracer.on)
       tracepoint('sock', 'sock_exceed_buf_limit', {
         name: prot.name,
-        sysctl_mem: prot.sysctl_mem,
+        sysctl_mem: ([0, 1, 2] as const).map((i) => sk_prot_mem_limits(sk, i)).join(','),
         allocated,
         sysctl_rmem: sk_get_rmem0(sk, prot),
+        rmem_alloc: sk.sk_rmem_alloc,
+        sysctl_wmem: sk_get_wmem0(sk, prot),
+        wmem_alloc: sk.sk_wmem_alloc,
+        wmem_queued: sk.sk_wmem_queued,
         kind,
       })
     sk_memory_allocated_sub(sk, amt)
@@ -765,7 +774,7 @@ const sk_prot_alloc = kfunc('sk_prot_alloc', (prot: proto, priority: number, fam
   }
   if (!try_module_get(null)) return null
   sk.id = next_sock_id++
-  sk.kaddr = 0x888003000000 + sk.id * 4096
+  sk.kaddr = 0xffff888003000000 + sk.id * 4096
   return sk
 })
 
@@ -1064,7 +1073,10 @@ export const sk_dst_check = kfunc('sk_dst_check', (sk: sock, cookie: number): ds
 
 export const __dst_negative_advice = kfunc('__dst_negative_advice', (sk: sock): void => {
   const dst = sk.sk_dst_cache
-  if (dst?.ops.negative_advice) dst.ops.negative_advice(sk, dst)
+  const negative_advice = dst?.ops.negative_advice
+  if (!dst || !negative_advice) return
+  if (tracer.on) traceIndirect('dst->ops->negative_advice', nameOf(negative_advice))
+  negative_advice(sk, dst)
 })
 export const dst_negative_advice = kfunc('dst_negative_advice', (sk: sock): void => {
   sk_rethink_txhash(sk)
@@ -1533,7 +1545,13 @@ export const sock_def_error_report = kfunc('sock_def_error_report', (sk: sock): 
 })
 
 export const sock_def_readable = kfunc('sock_def_readable', (sk: sock): void => {
-  if (tracer.on) tracepoint('sock', 'sk_data_ready', { family: sk.skc_family, protocol: sk.sk_protocol })
+  if (tracer.on)
+    tracepoint('sock', 'sk_data_ready', {
+      skaddr: sk.kaddr,
+      family: sk.skc_family,
+      protocol: sk.sk_protocol,
+      ip: tracer.context.real?.name ?? '',
+    })
   rcu_read_lock()
   const wq = sk.sk_wq
   if (skwq_has_sleeper(wq)) wake_up_interruptible_sync_poll(wq.wait, EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND)
@@ -1563,7 +1581,7 @@ export const sk_error_report = kfunc('sk_error_report', (sk: sock): void => {
   if (tracer.on) traceIndirect('sk->sk_error_report', nameOf(sk.sk_error_report))
   sk.sk_error_report(sk)
   if (tracer.on && sk_is_inet(sk))
-    tracepoint('sock', 'inet_sk_error_report', { error: sk.sk_err, family: sk.skc_family, protocol: sk.sk_protocol })
+    tracepoint('sock', 'inet_sk_error_report', { error: sk.sk_err, protocol: sk.sk_protocol, ...tp_sock_addrs(sk) })
 })
 
 export const sock_error = (sk: sock): number => {
@@ -1989,6 +2007,7 @@ export const sk_setsockopt = kfunc(
         else __sock_set_rcvbuf(sk, Math.max(val, 0))
         break
       case S.SO_KEEPALIVE:
+        if (tracer.on) traceIndirect('sk->sk_prot->keepalive', nameOf(sk.skc_prot.keepalive))
         sk.skc_prot.keepalive?.(sk, valbool ? 1 : 0)
         sock_valbool_flag(sk, C.SOCK_KEEPOPEN, valbool)
         break

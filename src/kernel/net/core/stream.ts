@@ -1,6 +1,6 @@
 import { kfunc } from '../../../trace/kfunc.ts'
 import { decide, tracer } from '../../../trace/tracer.ts'
-import { get_random_u32_below } from '../../drivers/char/random.ts'
+import { get_random_u32_below_const } from '../../drivers/char/random.ts'
 import {
   HZ,
   MSG_NOSIGNAL,
@@ -108,7 +108,7 @@ export const sk_stream_wait_memory = kfunc('sk_stream_wait_memory', (sk: sock, t
 
   if (sk_stream_memory_free(sk)) {
     // the socket may, but the machine has none: try again soon
-    vm_wait = get_random_u32_below(HZ / 5) + 2
+    vm_wait = get_random_u32_below_const(HZ / 5) + 2
     current_timeo.v = vm_wait
   }
   if (tracer.on)

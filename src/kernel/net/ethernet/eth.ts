@@ -1,4 +1,5 @@
-import { kfunc } from '../../../trace/kfunc.ts'
+import { kfunc, nameOf } from '../../../trace/kfunc.ts'
+import { traceIndirect, tracer } from '../../../trace/tracer.ts'
 import { get_random_bytes } from '../../drivers/char/random.ts'
 import {
   ARPHRD_ETHER,
@@ -14,7 +15,7 @@ import {
   PACKET_MULTICAST,
   PACKET_OTHERHOST,
 } from '../../include/generated/enums.ts'
-import { EADDRNOTAVAIL, EBUSY } from '../../include/linux/errno.ts'
+import { EADDRNOTAVAIL, EBUSY, ENOSYS } from '../../include/linux/errno.ts'
 import {
   ETH_ALEN,
   ETH_HLEN,
@@ -27,8 +28,17 @@ import {
 import { core_initcall } from '../../include/linux/init.ts'
 import { HH_DATA_OFF, type header_ops, NET_ADDR_RANDOM, type net_device, netif_running } from '../../include/linux/netdevice.ts'
 import type { sk_buff } from '../../include/linux/skbuff.ts'
+import { NAPI_GRO_CB, skb_gro_offset, skb_gro_pull } from '../../include/net/gro.ts'
 import type { hh_cache, neighbour } from '../../include/net/neighbour.ts'
 import { alloc_netdev_mqs } from '../core/dev.ts'
+import {
+  gro_find_complete_by_type,
+  gro_find_receive_by_type,
+  indirect_call_gro_receive,
+  skb_gro_flush_final,
+  skb_gro_header,
+  skb_gro_postpull_rcsum,
+} from '../core/gro.ts'
 import { skb_pull_inline, skb_push } from '../core/skbuff.ts'
 
 const u8 = (b: Uint8Array, i: number): number => b[i] ?? 0
@@ -146,6 +156,39 @@ export const eth_validate_addr = kfunc('eth_validate_addr', (dev: net_device): n
 const hdr = new ethhdr(new Uint8Array(ETH_HLEN), 0)
 /** the link header, where mac_header points; one view, moved by the next call */
 export const eth_hdr = (skb: sk_buff): ethhdr => hdr.at(skb.head.bytes, skb.mac_header)
+
+const ethertype = (b: Uint8Array, at: number): number => (u8(b, at + 12) << 8) | u8(b, at + 13)
+
+/** GRO of an Ethernet frame inside a packet: asks those who know what the frame carries */
+export const eth_gro_receive = kfunc('eth_gro_receive', (head: sk_buff[], skb: sk_buff): sk_buff | null => {
+  let pp: sk_buff | null = null
+  let flush = 1
+  const off_eth = skb_gro_offset(skb)
+  const eh = skb_gro_header(skb, off_eth + ETH_HLEN, off_eth)
+  if (eh !== null) {
+    flush = 0
+    for (const p of head) {
+      const cb = NAPI_GRO_CB(p)
+      for (let i = 0; i < ETH_HLEN; i++) if (eh.bytes[eh.at + i] !== p.head.bytes[p.data + off_eth + i]) cb.same_flow = 0
+    }
+    const gro_receive = gro_find_receive_by_type(ethertype(eh.bytes, eh.at))?.callbacks.gro_receive
+    if (gro_receive === undefined) flush = 1
+    else {
+      skb_gro_pull(skb, ETH_HLEN)
+      skb_gro_postpull_rcsum(skb, eh, ETH_HLEN)
+      pp = indirect_call_gro_receive(gro_receive, head, skb)
+    }
+  }
+  skb_gro_flush_final(skb, pp, flush)
+  return pp
+})
+export const eth_gro_complete = kfunc('eth_gro_complete', (skb: sk_buff, nhoff: number): number => {
+  if (skb.encapsulation) skb.inner_mac_header = skb.data + nhoff
+  const gro_complete = gro_find_complete_by_type(ethertype(skb.head.bytes, skb.data + nhoff))?.callbacks.gro_complete
+  if (gro_complete === undefined) return -ENOSYS
+  if (tracer.on) traceIndirect('ptype->callbacks.gro_complete', nameOf(gro_complete))
+  return gro_complete(skb, nhoff + ETH_HLEN)
+})
 
 /** filled at boot */
 export let eth_header_ops: header_ops

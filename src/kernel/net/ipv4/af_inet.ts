@@ -100,6 +100,7 @@ import type { proto, proto_accept_arg, sock } from '../../include/net/sock.ts'
 import { TFO_SERVER_ENABLE, TFO_SERVER_WO_SOCKOPT1, tcp_sk } from '../../include/net/tcp.ts'
 import { ns_capable } from '../../kernel/capability.ts'
 import { spin_lock_bh, spin_unlock_bh } from '../../kernel/locking/spinlock.ts'
+import { request_module } from '../../kernel/module/kmod.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { current, signal_pending } from '../../kernel/sched/core.ts'
 import { add_wait_queue, remove_wait_queue, wait_woken, woken_wake_function } from '../../kernel/sched/wait.ts'
@@ -111,6 +112,7 @@ import { dst_release } from '../core/dst.ts'
 import { dev_add_offload, indirect_call_gro_receive, skb_gro_flush_final, skb_gro_header } from '../core/gro.ts'
 import { gso_recursion_inc_test } from '../core/gso.ts'
 import { register_pernet_subsys } from '../core/net_namespace.ts'
+import { tp_sock_addrs } from '../core/net-traces.ts'
 import { __skb_pull, __skb_queue_purge, pskb_may_pull, SKB_GSO_CB, skb_reset_inner_headers } from '../core/skbuff.ts'
 import {
   __sk_dst_check,
@@ -289,6 +291,9 @@ const inet_create = kfunc('inet_create', (net: net, sock: socket, protocol: numb
 
   sock.state = SS_UNCONNECTED
 
+  // built in there, but its code is loaded here when a program names it
+  if (protocol === IPPROTO_ICMP && sock.type === SOCK_DGRAM)
+    request_module(`net-pf-${PF_INET}-proto-${protocol}-type-${sock.type}`)
   err = -ESOCKTNOSUPPORT
   rcu_read_lock()
   for (const sw of inetsw[sock.type] ?? []) {
@@ -830,17 +835,12 @@ export const inet_sk_rebuild_header = kfunc('inet_sk_rebuild_header', (sk: sock)
 })
 
 function trace_inet_sock_set_state(sk: sock, oldstate: number, newstate: number): void {
-  const inet = inet_sk(sk)
   tracepoint('sock', 'inet_sock_set_state', {
-    sk,
-    family: sk.sk_family,
-    protocol: sk.sk_protocol,
-    sport: inet.inet_sport,
-    dport: inet.inet_dport,
-    saddr: inet.inet_saddr,
-    daddr: inet.inet_daddr,
+    skaddr: sk.kaddr,
     oldstate,
     newstate,
+    protocol: sk.sk_protocol,
+    ...tp_sock_addrs(sk),
   })
 }
 

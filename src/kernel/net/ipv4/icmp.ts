@@ -1,6 +1,6 @@
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { decide, traceIndirect, tracer } from '../../../trace/tracer.ts'
-import { get_random_u32_below } from '../../drivers/char/random.ts'
+import { get_random_u32_below_const } from '../../drivers/char/random.ts'
 import {
   HZ,
   IFF_LOOPBACK,
@@ -185,7 +185,7 @@ export const icmp_global_allow = kfunc('icmp_global_allow', (n: net): boolean =>
 
 /** takes a number of tokens that nobody can count on */
 export const icmp_global_consume = kfunc('icmp_global_consume', (n: net): void => {
-  const credits = get_random_u32_below(3)
+  const credits = get_random_u32_below_const(3)
   if (credits) n.ipv4.icmp_global_credit -= credits
 })
 

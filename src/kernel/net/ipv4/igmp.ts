@@ -24,9 +24,11 @@ import { kfree_rcu, rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { jiffies, mod_timer, msecs_to_jiffies, timer_delete, timer_setup } from '../../kernel/time/timer.ts'
 import { ip_compute_csum } from '../../lib/checksum.ts'
 import { kfree, kzalloc } from '../../mm/slub.ts'
+import { dev_mc_add, dev_mc_del } from '../core/dev_addr_lists.ts'
 import { skb_dst_set } from '../core/dst.ts'
 import { alloc_skb, kfree_skb, skb_put, skb_reserve, skb_tailroom_reserve } from '../core/skbuff.ts'
 import { sock_kmalloc, sock_net } from '../core/sock.ts'
+import { arp_mc_map } from './arp.ts'
 import { __ip_dev_find, in_dev_put, inetdev_by_index } from './devinet.ts'
 import { ip_local_out, ip_select_ident } from './ip_output.ts'
 import { ip_route_output, ip_route_output_ports, ip_rt_put } from './route.ts'
@@ -212,9 +214,22 @@ const igmp_ifc_event = kfunc('igmp_ifc_event', (in_dev: in_device): void => {
   igmp_ifc_start_timer(in_dev, 1)
 })
 
+/** tells the card which frames are wanted */
+const ip_mc_filter_add = kfunc('ip_mc_filter_add', (in_dev: in_device, addr: number): void => {
+  const buf = new Uint8Array(32)
+  if (arp_mc_map(addr, buf, in_dev.dev, 0) === 0) dev_mc_add(in_dev.dev, buf)
+})
+const ip_mc_filter_del = kfunc('ip_mc_filter_del', (in_dev: in_device, addr: number): void => {
+  const buf = new Uint8Array(32)
+  if (arp_mc_map(addr, buf, in_dev.dev, 0) === 0) dev_mc_del(in_dev.dev, buf)
+})
+
 const igmp_group_added = kfunc('igmp_group_added', (im: ip_mc_list): void => {
   const in_dev = im.interface
-  im.loaded = 1
+  if (!im.loaded) {
+    im.loaded = 1
+    ip_mc_filter_add(in_dev, im.multiaddr)
+  }
   if (silent(in_dev.dev.nd_net, im.multiaddr) || in_dev.dead) return
   if (im.sfmode === MCAST_EXCLUDE) im.crcount = qrv(in_dev)
   igmp_ifc_event(in_dev)
@@ -246,7 +261,10 @@ const igmpv3_del_delrec = kfunc('igmpv3_del_delrec', (in_dev: in_device, im: ip_
 
 const __igmp_group_dropped = kfunc('__igmp_group_dropped', (im: ip_mc_list, gfp: number): void => {
   const in_dev = im.interface
-  im.loaded = 0
+  if (im.loaded) {
+    im.loaded = 0
+    ip_mc_filter_del(in_dev, im.multiaddr)
+  }
   if (silent(in_dev.dev.nd_net, im.multiaddr) || in_dev.dead) return
   igmpv3_add_delrec(in_dev, im, gfp)
   igmp_ifc_event(in_dev)

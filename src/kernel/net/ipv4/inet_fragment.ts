@@ -1,4 +1,5 @@
-import { kfunc } from '../../../trace/kfunc.ts'
+import { kfunc, nameOf } from '../../../trace/kfunc.ts'
+import { traceIndirect, tracer } from '../../../trace/tracer.ts'
 import { SKB_CONSUMED, SKB_DROP_REASON_FRAG_REASM_TIMEOUT } from '../../include/generated/enums.ts'
 import { CHECKSUM_COMPLETE, CHECKSUM_NONE, type sk_buff, skb_shinfo } from '../../include/linux/skbuff.ts'
 import { GFP_ATOMIC, GFP_KERNEL, SLAB_PANIC } from '../../include/linux/slab.ts'
@@ -6,7 +7,7 @@ import type { ref } from '../../include/linux/types.ts'
 import {
   FRAG_CB,
   fqdir,
-  type frag_v4_compare_key,
+  type frag_compare_key,
   INET_FRAG_COMPLETE,
   INET_FRAG_DROP,
   INET_FRAG_HASH_DEAD,
@@ -129,6 +130,7 @@ export const inet_frag_kill = kfunc('inet_frag_kill', (fq: inet_frag_queue, refs
   rcu_read_lock()
   if (!d.dead) {
     rcu_read_lock()
+    if (tracer.on) traceIndirect('ht->p.obj_hashfn', nameOf(d.f.obj_hashfn))
     const hash = d.f.obj_hashfn(fq, 0, seed)
     const list = d.rhashtable.get(hash) ?? []
     const i = list.indexOf(fq)
@@ -143,6 +145,7 @@ export const inet_frag_kill = kfunc('inet_frag_kill', (fq: inet_frag_queue, refs
 
 const inet_frag_destroy_rcu = kfunc('inet_frag_destroy_rcu', (q: inet_frag_queue): void => {
   const { f } = q.fqdir
+  if (tracer.on && f.destructor_) traceIndirect('f->destructor', nameOf(f.destructor_))
   f.destructor_?.(q)
   kmem_cache_free(f.frags_cachep, q)
 })
@@ -173,10 +176,11 @@ export const inet_frag_destroy = kfunc('inet_frag_destroy', (q: inet_frag_queue)
   q.fqdir.mem -= sum
 })
 
-const inet_frag_alloc = kfunc('inet_frag_alloc', (d: fqdir, f: inet_frags, arg: frag_v4_compare_key): inet_frag_queue => {
+const inet_frag_alloc = kfunc('inet_frag_alloc', (d: fqdir, f: inet_frags, arg: frag_compare_key): inet_frag_queue => {
   kmem_cache_zalloc(f.frags_cachep, GFP_ATOMIC)
   const q = f.alloc()
   q.fqdir = d
+  if (tracer.on) traceIndirect('f->constructor', nameOf(f.constructor_))
   f.constructor_(q, arg)
   d.mem += f.qsize
   timer_setup(q.timer, f.frag_expire, 0)
@@ -185,11 +189,12 @@ const inet_frag_alloc = kfunc('inet_frag_alloc', (d: fqdir, f: inet_frags, arg: 
   return q
 })
 
-const inet_frag_create = kfunc('inet_frag_create', (d: fqdir, arg: frag_v4_compare_key): inet_frag_queue => {
+const inet_frag_create = kfunc('inet_frag_create', (d: fqdir, arg: frag_compare_key): inet_frag_queue => {
   const { f } = d
   const q = inet_frag_alloc(d, f, arg)
   spin_lock_bh(q.lock)
   rcu_read_lock()
+  if (tracer.on) traceIndirect('ht->p.obj_hashfn', nameOf(f.obj_hashfn))
   const hash = f.obj_hashfn(q, 0, seed)
   const list = d.rhashtable.get(hash)
   if (list === undefined) d.rhashtable.set(hash, [q])
@@ -201,10 +206,14 @@ const inet_frag_create = kfunc('inet_frag_create', (d: fqdir, arg: frag_v4_compa
 })
 
 /** the queue of a datagram, made when it is not there; null when too much memory waits already */
-export const inet_frag_find = kfunc('inet_frag_find', (d: fqdir, key: frag_v4_compare_key): inet_frag_queue | null => {
+export const inet_frag_find = kfunc('inet_frag_find', (d: fqdir, key: frag_compare_key): inet_frag_queue | null => {
   if (!d.high_thresh || d.mem > d.high_thresh) return null
   const { f } = d
-  for (const q of d.rhashtable.get(f.hashfn(key, 0, seed)) ?? []) if (f.obj_cmpfn(key, q) === 0) return q
+  if (tracer.on) traceIndirect('ht->p.hashfn', nameOf(f.hashfn))
+  for (const q of d.rhashtable.get(f.hashfn(key, 0, seed)) ?? []) {
+    if (tracer.on) traceIndirect('ht->p.obj_cmpfn', nameOf(f.obj_cmpfn))
+    if (f.obj_cmpfn(key, q) === 0) return q
+  }
   return inet_frag_create(d, key)
 })
 

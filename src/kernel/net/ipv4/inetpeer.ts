@@ -2,7 +2,7 @@ import { random } from '../../../sim/random.ts'
 import { kfunc } from '../../../trace/kfunc.ts'
 import { HZ } from '../../include/generated/enums.ts'
 import { GFP_ATOMIC, GFP_KERNEL, type kmem_cache, SLAB_HWCACHE_ALIGN, SLAB_PANIC } from '../../include/linux/slab.ts'
-import { AF_INET } from '../../include/linux/socket.ts'
+import { AF_INET, AF_INET6 } from '../../include/linux/socket.ts'
 import { spinlock_t } from '../../include/linux/spinlock.ts'
 import { clamp, type ref } from '../../include/linux/types.ts'
 import { spin_lock_bh, spin_unlock_bh } from '../../kernel/locking/spinlock.ts'
@@ -10,10 +10,10 @@ import { call_rcu } from '../../kernel/rcu.ts'
 import { jiffies } from '../../kernel/time/timer.ts'
 import { kmalloc, kmem_cache_alloc, kmem_cache_create, kmem_cache_free } from '../../mm/slub.ts'
 
-/** struct inetpeer_addr, for IPv4 */
+/** struct inetpeer_addr: a number for IPv4, 16 bytes for IPv6 */
 export interface inetpeer_addr {
   family: number
-  addr: number
+  addr: number | Uint8Array
   vif: number
 }
 
@@ -141,6 +141,10 @@ export const inet_getpeer = kfunc('inet_getpeer', (base: inet_peer_base, daddr: 
 /** include/net/inetpeer.h */
 export const inet_getpeer_v4 = kfunc('inet_getpeer_v4', (base: inet_peer_base, v4daddr: number, vif: number): inet_peer | null =>
   inet_getpeer(base, { family: AF_INET, addr: v4daddr, vif }),
+)
+
+export const inet_getpeer_v6 = kfunc('inet_getpeer_v6', (base: inet_peer_base, v6daddr: Uint8Array): inet_peer | null =>
+  inet_getpeer(base, { family: AF_INET6, addr: v6daddr.slice(), vif: 0 }),
 )
 
 export const inet_putpeer = kfunc('inet_putpeer', (p: inet_peer): void => {

@@ -85,6 +85,7 @@ const IP_DEFRAG_AF_PACKET = IP_DEFRAG_CONNTRACK_BRIDGE_IN_END + 4
 
 /** struct ipq */
 class ipq extends inet_frag_queue {
+  declare key: frag_v4_compare_key
   ecn = 0
   max_df_size = 0
   iif = 0
@@ -351,9 +352,11 @@ const hash_key = (k: frag_v4_compare_key): number =>
   jhash_3words(k.saddr, k.daddr, ((k.id << 16) | k.protocol) ^ (k.user << 8) ^ k.vif, 0) >>> 0
 
 const ip4_key_hashfn = kfunc('ip4_key_hashfn', (key: frag_v4_compare_key, _len: number, _seed: number): number => hash_key(key))
-const ip4_obj_hashfn = kfunc('ip4_obj_hashfn', (q: inet_frag_queue, _len: number, _seed: number): number => hash_key(q.key))
+const ip4_obj_hashfn = kfunc('ip4_obj_hashfn', (q: inet_frag_queue, _len: number, _seed: number): number =>
+  hash_key((q as ipq).key),
+)
 const ip4_obj_cmpfn = kfunc('ip4_obj_cmpfn', (key: frag_v4_compare_key, q: inet_frag_queue): number => {
-  const k = q.key
+  const k = (q as ipq).key
   return k.saddr === key.saddr &&
     k.daddr === key.daddr &&
     k.user === key.user &&

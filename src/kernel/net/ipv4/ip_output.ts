@@ -851,6 +851,7 @@ export const ip_do_fragment = kfunc('ip_do_fragment', (n: net, sk: sock | null, 
           }
         }
         skb_set_delivery_time(out, tstamp, tstamp_type)
+        if (tracer.on) traceIndirect('output', nameOf(output))
         err = output(n, sk, out)
         if (!err) mib.FragCreates++
         if (err || iter.frag === null) break
@@ -874,6 +875,7 @@ export const ip_do_fragment = kfunc('ip_do_fragment', (n: net, sk: sock | null, 
     if (IS_ERR(skb2)) return fragment_failed(n, skb, skb2)
     ip_frag_ipcb(skb, skb2, first_frag)
     skb_set_delivery_time(skb2, tstamp, tstamp_type)
+    if (tracer.on) traceIndirect('output', nameOf(output))
     err = output(n, sk, skb2)
     if (err) return fragment_failed(n, skb, err)
     mib.FragCreates++

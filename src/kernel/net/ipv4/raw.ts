@@ -169,12 +169,12 @@ class raw_sock extends inet_sock {
 const raw_sk = (sk: sock): raw_sock => sk as raw_sock
 
 /** struct raw_hashinfo: sockets by protocol */
-let raw_v4_hashinfo: { lock: spinlock_t; ht: list_head<sock>[] }
+export let raw_v4_hashinfo: { lock: spinlock_t; ht: list_head<sock>[] }
 
 const raw_hashfunc = (_n: net, proto: number): number => proto & (RAW_HTABLE_SIZE - 1)
 
 export const raw_hash_sk = kfunc('raw_hash_sk', (sk: sock): number => {
-  const h = raw_v4_hashinfo
+  const h = sk.sk_prot.raw_hash ?? raw_v4_hashinfo
   const hlist = h.ht[raw_hashfunc(sock_net(sk), inet_sk(sk).inet_num)] as list_head<sock>
   spin_lock(h.lock)
   sock_hold(sk)
@@ -187,7 +187,7 @@ export const raw_hash_sk = kfunc('raw_hash_sk', (sk: sock): number => {
 })
 
 export const raw_unhash_sk = kfunc('raw_unhash_sk', (sk: sock): void => {
-  const h = raw_v4_hashinfo
+  const h = sk.sk_prot.raw_hash ?? raw_v4_hashinfo
   spin_lock(h.lock)
   if (sk.skc_node !== null) {
     list_del(raw_sk(sk).raw_node)

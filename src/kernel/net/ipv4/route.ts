@@ -1,6 +1,6 @@
 import { kfunc } from '../../../trace/kfunc.ts'
 import { decide, tracer } from '../../../trace/tracer.ts'
-import { get_random_bytes, get_random_u32_below, random_table } from '../../drivers/char/random.ts'
+import { get_random_bytes, get_random_u32_below, get_random_u32_below_const, random_table } from '../../drivers/char/random.ts'
 import {
   ETH_P_IP,
   HZ,
@@ -597,7 +597,7 @@ const update_or_create_fnhe = kfunc(
       if (fnhe.fnhe_rth_output !== null) fill_route_from_fnhe(fnhe.fnhe_rth_output, fnhe)
     } else {
       // a depth that nobody can guess
-      const max_depth = FNHE_RECLAIM_DEPTH + get_random_u32_below(FNHE_RECLAIM_DEPTH)
+      const max_depth = FNHE_RECLAIM_DEPTH + get_random_u32_below_const(FNHE_RECLAIM_DEPTH)
       for (; depth > max_depth; depth--) fnhe_remove_oldest(hash, hval)
       fnhe = {
         fnhe_next: hash[hval] ?? null,

@@ -1,5 +1,5 @@
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
-import { decide, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
+import { decide, traceIndirect, tracer } from '../../../trace/tracer.ts'
 import {
   HZ,
   ICSK_ACK_PUSHED,
@@ -201,6 +201,7 @@ import { skb_copy_datagram_msg } from '../core/datagram.ts'
 import { dst_release } from '../core/dst.ts'
 import { net_hotdata } from '../core/hotdata.ts'
 import { check_net } from '../core/net_namespace.ts'
+import { trace_tcp_hash } from '../core/net-traces.ts'
 import { reqsk_fastopen_remove } from '../core/request_sock.ts'
 import { put_cmsg, put_cmsg_scm_timestamping, put_cmsg_scm_timestamping64 } from '../core/scm.ts'
 import {
@@ -2139,7 +2140,7 @@ export const tcp_setsockopt = kfunc(
 )
 
 /** struct tcp_info as it lies in user memory */
-class tcp_info {
+export class tcp_info {
   readonly bytes: Uint8Array = new Uint8Array(T.TCP_INFO_SIZE)
   readonly #v: DataView = new DataView(this.bytes.buffer)
 
@@ -2446,12 +2447,12 @@ export const tcp_inbound_hash = kfunc(
   ): number => {
     const th = T.tcp_hdr(skb)
     if (tcp_parse_auth_options(th, md5_location, ao_location)) {
-      if (tracer.on) tracepoint('tcp', 'tcp_hash_bad_header', { sk, skb })
+      if (tracer.on) trace_tcp_hash('tcp_hash_bad_header', sk, skb)
       return SKB_DROP_REASON_TCP_AUTH_HDR
     }
     if (md5_location.v < 0) return SKB_NOT_DROPPED_YET
     sock_net(sk).mib.linux.TCPMD5Unexpected++
-    if (tracer.on) tracepoint('tcp', 'tcp_hash_md5_unexpected', { sk, skb })
+    if (tracer.on) trace_tcp_hash('tcp_hash_md5_unexpected', sk, skb)
     return SKB_DROP_REASON_TCP_MD5UNEXPECTED
   },
 )

@@ -15,10 +15,13 @@ import {
   tcp_sk,
   type tcp_sock,
 } from '../../include/net/tcp.ts'
+import { capable } from '../../kernel/capability.ts'
 import { spin_lock, spin_unlock } from '../../kernel/locking/spinlock.ts'
+import { request_module } from '../../kernel/module/kmod.ts'
 import { module_put, try_module_get } from '../../kernel/module/main.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { init_net } from '../core/net_namespace.ts'
+import { tp_sock_addrs } from '../core/net-traces.ts'
 import { sock_net } from '../core/sock.ts'
 import {
   INET_ECN_dontxmit,
@@ -30,6 +33,7 @@ import {
   tcp_snd_cwnd_set,
 } from './tcp_inlines.ts'
 
+const CAP_NET_ADMIN = 12
 /** what `net.ipv4.tcp_congestion_control` is set to at boot: CONFIG_DEFAULT_TCP_CONG */
 const CONFIG_DEFAULT_TCP_CONG = 'cubic'
 
@@ -89,7 +93,7 @@ export const tcp_ca_find = kfunc('tcp_ca_find', (name: string): tcp_congestion_o
 
 export const tcp_set_ca_state = kfunc('tcp_set_ca_state', (sk: sock, ca_state: number): void => {
   const icsk = inet_csk(sk)
-  if (tracer.on) tracepoint('tcp', 'tcp_cong_state_set', { sk: sk.describe(), cong_state: ca_state })
+  if (tracer.on) tracepoint('tcp', 'tcp_cong_state_set', { skaddr: sk.kaddr, ...tp_sock_addrs(sk), cong_state: ca_state })
   if (icsk.icsk_ca_ops.set_state) {
     if (tracer.on) traceIndirect('icsk->icsk_ca_ops->set_state', nameOf(icsk.icsk_ca_ops.set_state))
     icsk.icsk_ca_ops.set_state(sk, ca_state)
@@ -103,8 +107,15 @@ export const tcp_set_ca_state = kfunc('tcp_set_ca_state', (sk: sock, ca_state: n
 
 const CA_STATES = ['Open', 'Disorder', 'CWR', 'Recovery', 'Loss']
 
-/** no module is loaded on demand here: what was built in is all there is */
-export const tcp_ca_find_autoload = kfunc('tcp_ca_find_autoload', (name: string): tcp_congestion_ops | null => tcp_ca_find(name))
+/** an algorithm that is a module is loaded when somebody who may do so names it */
+export const tcp_ca_find_autoload = kfunc('tcp_ca_find_autoload', (name: string): tcp_congestion_ops | null => {
+  const ca = tcp_ca_find(name)
+  if (ca !== null || !capable(CAP_NET_ADMIN)) return ca
+  rcu_read_unlock()
+  request_module(`tcp_${name}`)
+  rcu_read_lock()
+  return tcp_ca_find(name)
+})
 
 export const tcp_ca_find_key = kfunc('tcp_ca_find_key', (key: number): tcp_congestion_ops | null => {
   for (const e of tcp_cong_list) if (e.key === key) return e

@@ -1,7 +1,7 @@
 // The inlines of include/net/tcp.h. Accessors and arithmetic are plain functions; what a reader of a trace asks about is a kfunc.
 
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
-import { traceIndirect, tracer } from '../../../trace/tracer.ts'
+import { traceCounters, traceIndirect, tracer } from '../../../trace/tracer.ts'
 import {
   HZ,
   ICSK_TIME_PROBE0,
@@ -290,6 +290,7 @@ export const tcp_packets_in_flight = kfunc(
 export const tcp_snd_cwnd = (tp: tcp_sock): number => tp.snd_cwnd
 export const tcp_snd_cwnd_set = (tp: tcp_sock, val: number): void => {
   tp.snd_cwnd = val
+  if (tracer.on) traceCounters(tp)
 }
 export const tcp_in_slow_start = (tp: tcp_sock): boolean => tp.snd_cwnd < tp.snd_ssthresh
 export const tcp_in_initial_slowstart = (tp: tcp_sock): boolean => tp.snd_ssthresh >= TCP_INFINITE_SSTHRESH

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noConfusingLabels: a labelled block stands for a goto of the kernel
 
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
-import { decide, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
+import { decide, traceCounters, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
 import { get_random_u32_inclusive } from '../../drivers/char/random.ts'
 import {
   CA_EVENT_COMPLETE_CWR,
@@ -170,7 +170,7 @@ import { DIV_ROUND_UP, INT_MAX, NSEC_PER_USEC, type ref, roundup_pow_of_two, USE
 import { type dst_entry, RTAX_INITCWND } from '../../include/net/dst.ts'
 import { flowi4 } from '../../include/net/flow.ts'
 import { inet_csk } from '../../include/net/inet_connection_sock.ts'
-import { INET_FLAGS_TRANSPARENT, inet_rsk, inet_sk, inet_test_bit } from '../../include/net/inet_sock.ts'
+import { INET_FLAGS_TRANSPARENT, inet_rsk, inet_test_bit } from '../../include/net/inet_sock.ts'
 import type { linux_mib, net } from '../../include/net/net_namespace.ts'
 import type { request_sock, request_sock_ops } from '../../include/net/request_sock.ts'
 import type { sock } from '../../include/net/sock.ts'
@@ -220,6 +220,7 @@ import { __kmalloc_noprof } from '../../mm/slub.ts'
 import { security_inet_conn_established } from '../../security/security.ts'
 import { skb_copy_datagram_from_iter } from '../core/datagram.ts'
 import { dst_feature, dst_metric, dst_release } from '../core/dst.ts'
+import { tp_sock_ends, tp_tcp_event_sk, trace_tcp_bad_csum } from '../core/net-traces.ts'
 import { __reqsk_free, reqsk_fastopen_remove, reqsk_free, reqsk_put } from '../core/request_sock.ts'
 import {
   __kfree_skb,
@@ -602,6 +603,7 @@ export const tcp_sndbuf_expand = kfunc('tcp_sndbuf_expand', (sk: sock): void => 
   let per_mss = Math.max(tp.rx_opt.mss_clamp, tp.mss_cache) + MAX_TCP_HEADER + SKB_SHARED_INFO_ALIGNED
   per_mss = roundup_pow_of_two(per_mss) + SK_BUFF_ALIGNED
   const nr_segs = Math.max(TCP_INIT_CWND, tcp_snd_cwnd(tp), tp.reordering + 1)
+  if (tracer.on && ca_ops.sndbuf_expand) traceIndirect('ca_ops->sndbuf_expand', nameOf(ca_ops.sndbuf_expand))
   const sndmem = ((ca_ops.sndbuf_expand ? ca_ops.sndbuf_expand(sk) : 2) * nr_segs * per_mss) | 0
   if (sk.sk_sndbuf < sndmem) {
     if (tracer.on) decide('tcp_sndbuf_expand', 'send buffer grows', { sndbuf: sk.sk_sndbuf, wanted: sndmem, nr_segs, per_mss })
@@ -744,7 +746,7 @@ export const tcp_rcv_rtt_measure_ts = kfunc('tcp_rcv_rtt_measure_ts', (sk: sock,
 export const tcp_rcv_space_adjust = kfunc('tcp_rcv_space_adjust', (sk: sock): void => {
   const tp = tcp_sk(sk)
   const { rcvq_space } = tp
-  if (tracer.on) tracepoint('tcp', 'tcp_rcv_space_adjust', tcp_event_sk(sk))
+  if (tracer.on) tracepoint('tcp', 'tcp_rcv_space_adjust', tp_tcp_event_sk(sk))
 
   tcp_mstamp_refresh(tp)
   const time = tcp_stamp_us_delta(tp.tcp_mstamp, rcvq_space.time) | 0
@@ -2542,6 +2544,7 @@ export const tcp_ack = kfunc('tcp_ack', (sk: sock, skb: sk_buff, flag_in: number
   tcp_rate_gen(sk, delivered, lost, is_sack_reneg, rs)
   tcp_cong_control(sk, ack, delivered, flag, rs)
   tcp_xmit_recovery(sk, rexmit)
+  if (tracer.on) traceCounters(tp)
   return 1
 })
 
@@ -2765,7 +2768,7 @@ export const tcp_done_with_error = kfunc('tcp_done_with_error', (sk: sock, err: 
 })
 
 export const tcp_reset = kfunc('tcp_reset', (sk: sock, _skb: sk_buff | null): void => {
-  if (tracer.on) tracepoint('tcp', 'tcp_receive_reset', tcp_event_sk(sk))
+  if (tracer.on) tracepoint('tcp', 'tcp_receive_reset', tp_tcp_event_sk(sk))
   let err = ECONNRESET
   switch (sk.sk_state) {
     case TCP_SYN_SENT:
@@ -3824,7 +3827,7 @@ export const tcp_rcv_established = kfunc('tcp_rcv_established', (sk: sock, skb: 
       return
     }
     reason = SKB_DROP_REASON_TCP_CSUM
-    if (tracer.on) tracepoint('tcp', 'tcp_bad_csum', { skbaddr: skb.kaddr })
+    if (tracer.on) trace_tcp_bad_csum(skb)
     sock_net(sk).mib.tcp.InCsumErrors++
     sock_net(sk).mib.tcp.InErrs++
   }
@@ -4466,23 +4469,13 @@ export const tcp_conn_request = kfunc(
   },
 )
 
-/** what include/trace/events/tcp.h says of a socket */
-function tcp_event_sk(sk: sock): Record<string, unknown> {
-  return {
-    skaddr: sk.kaddr,
-    sport: sk.sk_num,
-    dport: sk.sk_dport,
-    family: sk.sk_family,
-    saddr: inet_sk(sk).inet_saddr,
-    daddr: sk.sk_daddr,
-    sock_cookie: sk.skc_cookie,
-  }
-}
-
 function tcp_event_probe(sk: sock, skb: sk_buff): Record<string, unknown> {
   const tp = tcp_sk(sk)
   return {
-    ...tcp_event_sk(sk),
+    ...tp_sock_ends(sk),
+    sport: tp.inet_sport,
+    dport: tp.inet_dport,
+    family: sk.sk_family,
     mark: skb.mark,
     data_len: Math.max(0, skb.len - tcp_hdrlen(skb)),
     snd_nxt: tp.snd_nxt,
@@ -4492,6 +4485,9 @@ function tcp_event_probe(sk: sock, skb: sk_buff): Record<string, unknown> {
     snd_wnd: tp.snd_wnd,
     srtt: tp.srtt_us >>> 3,
     rcv_wnd: tp.rcv_wnd,
+    sock_cookie: sk.skc_cookie,
+    skbaddr: skb.kaddr,
+    skaddr: sk.kaddr,
   }
 }
 

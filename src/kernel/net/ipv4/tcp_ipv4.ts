@@ -106,6 +106,7 @@ import { security_inet_conn_request } from '../../security/security.ts'
 import { dst_check, dst_hold_safe, dst_release, dst4_mtu, skb_dst_set_noref } from '../core/dst.ts'
 import { sk_filter_trim_cap } from '../core/filter.ts'
 import { init_net, register_pernet_subsys } from '../core/net_namespace.ts'
+import { tp_tcp_event_sk, trace_tcp_bad_csum, trace_tcp_send_reset } from '../core/net-traces.ts'
 import { reqsk_put, tcp_synack_window } from '../core/request_sock.ts'
 import { secure_tcp_seq_and_ts_off } from '../core/secure_seq.ts'
 import {
@@ -685,17 +686,7 @@ export const tcp_v4_send_reset = kfunc('tcp_v4_send_reset', (sk: sock | null, sk
 
   if (sk !== null) arg.bound_dev_if = sk.sk_bound_dev_if
 
-  if (tracer.on)
-    tracepoint('tcp', 'tcp_send_reset', {
-      skb,
-      sk,
-      reason,
-      state: sk === null ? 0 : sk.sk_state,
-      saddr: iph.daddr,
-      sport: th.dest,
-      daddr: iph.saddr,
-      dport: th.source,
-    })
+  if (tracer.on) trace_tcp_send_reset(sk, skb, reason, sk !== null && sk_fullsock(sk))
 
   arg.tos = iph.tos
   arg.uid = sock_net_uid(net, sk !== null && sk_fullsock(sk) ? sk : null)
@@ -1064,7 +1055,7 @@ export const tcp_v4_do_rcv = kfunc('tcp_v4_do_rcv', (sk: sock, skb: sk_buff): nu
 
   if (tcp_checksum_complete(skb)) {
     reason = SKB_DROP_REASON_TCP_CSUM
-    if (tracer.on) tracepoint('tcp', 'tcp_bad_csum', { skb })
+    if (tracer.on) trace_tcp_bad_csum(skb)
     sk.sk_net.mib.tcp.InCsumErrors++
     sk.sk_net.mib.tcp.InErrs++
     sk_skb_reason_drop(sk, skb, reason)
@@ -1155,7 +1146,7 @@ export const tcp_add_backlog = kfunc('tcp_add_backlog', (sk: sock, skb: sk_buff,
 
   if (tcp_checksum_complete(skb)) {
     bh_unlock_sock(sk)
-    if (tracer.on) tracepoint('tcp', 'tcp_bad_csum', { skb })
+    if (tracer.on) trace_tcp_bad_csum(skb)
     reason.v = SKB_DROP_REASON_TCP_CSUM
     sk.sk_net.mib.tcp.InCsumErrors++
     sk.sk_net.mib.tcp.InErrs++
@@ -1515,7 +1506,7 @@ export const tcp_v4_rcv = kfunc('tcp_v4_rcv', (skb: sk_buff): number => {
   }
   if (next === CSUM_ERROR) {
     reason = SKB_DROP_REASON_TCP_CSUM
-    if (tracer.on) tracepoint('tcp', 'tcp_bad_csum', { skb })
+    if (tracer.on) trace_tcp_bad_csum(skb)
     net.mib.tcp.InCsumErrors++
   }
   if (next === CSUM_ERROR || next === BAD_PACKET) net.mib.tcp.InErrs++
@@ -1570,14 +1561,7 @@ export const tcp_v4_destroy_sock = kfunc('tcp_v4_destroy_sock', (sk: sock): void
   tcp_release_user_frags(sk)
   xa_destroy(sk_user_frags)
 
-  if (tracer.on)
-    tracepoint('tcp', 'tcp_destroy_sock', {
-      sk,
-      saddr: tp.inet_saddr,
-      sport: tp.inet_sport,
-      daddr: tp.inet_daddr,
-      dport: tp.inet_dport,
-    })
+  if (tracer.on) tracepoint('tcp', 'tcp_destroy_sock', tp_tcp_event_sk(sk))
 
   tcp_clear_xmit_timers(sk)
 

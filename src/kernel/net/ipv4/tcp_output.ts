@@ -1,5 +1,5 @@
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
-import { decide, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
+import { decide, traceCounters, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
 import {
   CA_EVENT_CWND_RESTART,
   CA_EVENT_TX_START,
@@ -173,6 +173,7 @@ import { jiffies, jiffies_to_usecs, usecs_to_jiffies } from '../../kernel/time/t
 import { copy_page_from_iter } from '../../lib/iov_iter.ts'
 import { page_ref_inc } from '../../mm/page_alloc.ts'
 import { dst_feature, dst_metric, dst_mtu, dst_release } from '../core/dst.ts'
+import { tp_tcp_event_sk_skb, trace_tcp_retransmit_synack, trace_tcp_send_reset } from '../core/net-traces.ts'
 import {
   __pskb_copy,
   __skb_header_release,
@@ -357,6 +358,7 @@ const tcp_event_new_data_sent = kfunc('tcp_event_new_data_sent', (sk: sock, skb:
   tcp_rbtree_insert(tp.tcp_rtx_queue, skb)
   if (tp.highest_sack === null) tp.highest_sack = skb
   tp.packets_out += tcp_skb_pcount(skb)
+  if (tracer.on) traceCounters(tp)
   if (!prior_packets || icsk.icsk_pending === ICSK_TIME_LOSS_PROBE) tcp_rearm_rto(sk)
   sock_net(sk).mib.linux.TCPOrigDataSent += tcp_skb_pcount(skb)
   tcp_check_space(sk)
@@ -858,7 +860,9 @@ export const tcp_release_cb = kfunc('tcp_release_cb', (sk: sock): void => {
     __sock_put(sk)
   }
   if (flags & TCPF_MTU_REDUCED_DEFERRED) {
-    inet_csk(sk).icsk_af_ops.mtu_reduced(sk)
+    const { mtu_reduced } = inet_csk(sk).icsk_af_ops
+    if (tracer.on) traceIndirect('icsk_af_ops->mtu_reduced', nameOf(mtu_reduced))
+    mtu_reduced(sk)
     __sock_put(sk)
   }
   if (flags & TCPF_ACK_DEFERRED && inet_csk_ack_scheduled(sk)) tcp_send_ack(sk)
@@ -1308,6 +1312,7 @@ const tcp_tso_autosize = kfunc('tcp_tso_autosize', (sk: sock, mss_now: number, m
 
 const tcp_tso_segs = kfunc('tcp_tso_segs', (sk: sock, mss_now: number): number => {
   const ca_ops = inet_csk(sk).icsk_ca_ops
+  if (tracer.on && ca_ops.min_tso_segs) traceIndirect('ca_ops->min_tso_segs', nameOf(ca_ops.min_tso_segs))
   const min_tso = ca_ops.min_tso_segs ? ca_ops.min_tso_segs(sk) : sock_net(sk).ipv4.sysctl_tcp_min_tso_segs
   const tso_segs = tcp_tso_autosize(sk, mss_now, min_tso)
   const segs = Math.min(tso_segs, sk.sk_gso_max_segs)
@@ -2024,7 +2029,7 @@ export const __tcp_retransmit_skb = kfunc('__tcp_retransmit_skb', (sk: sock, skb
   }
   if (BPF_SOCK_OPS_TEST_FLAG(tp, BPF_SOCK_OPS_RETRANS_CB_FLAG)) tcp_call_bpf_3arg(sk, BPF_SOCK_OPS_RETRANS_CB, tcb.seq, segs, err)
   if (!err) {
-    if (tracer.on) tracepoint('tcp', 'tcp_retransmit_skb', { sk, skb })
+    if (tracer.on) tracepoint('tcp', 'tcp_retransmit_skb', tp_tcp_event_sk_skb(sk, skb))
   } else if (err !== -EBUSY) {
     mib.linux.TCPRetransFail += segs
   }
@@ -2132,7 +2137,7 @@ export const tcp_send_active_reset = kfunc('tcp_send_active_reset', (sk: sock, r
   tcp_init_nondata_skb(skb, tcp_acceptable_seq(sk), TCPHDR_ACK | TCPHDR_RST)
   tcp_mstamp_refresh(tcp_sk(sk))
   if (tcp_transmit_skb(sk, skb, 0, priority)) mib.linux.TCPAbortFailed++
-  if (tracer.on) tracepoint('tcp', 'tcp_send_reset', { sk, skb: null, reason })
+  if (tracer.on) trace_tcp_send_reset(sk, null, reason, true)
 })
 
 /** the answer to a SYN that crossed ours */
@@ -2550,13 +2555,14 @@ export const tcp_rtx_synack = kfunc('tcp_rtx_synack', (sk: sock, req: request_so
   const af_ops = tcp_rsk(req).af_specific
   if (af_ops === null) return -EINVAL
   if (sk.sk_txrehash === SOCK_TXREHASH_ENABLED) tcp_rsk(req).txhash = net_tx_rndhash()
+  if (tracer.on) traceIndirect('af_ops->send_synack', nameOf(af_ops.send_synack))
   const res = af_ops.send_synack(sk, null, new flowi4(), req, null, TCP_SYNACK_NORMAL, null)
   if (!res) {
     const { mib } = sock_net(sk)
     mib.tcp.RetransSegs++
     mib.linux.TCPSynRetrans++
     if (tcp_passive_fastopen(sk)) tcp_sk(sk).total_retrans++
-    if (tracer.on) tracepoint('tcp', 'tcp_retransmit_synack', { sk, req })
+    if (tracer.on) trace_tcp_retransmit_synack(sk, req)
   }
   return res
 })

@@ -1,6 +1,6 @@
 import { random } from '../../../sim/random.ts'
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
-import { decide, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
+import { decide, traceIndirect, tracer } from '../../../trace/tracer.ts'
 import { get_random_u32 } from '../../drivers/char/random.ts'
 import {
   IPPROTO_UDP,
@@ -176,6 +176,7 @@ import { sk_filter_trim_cap } from '../core/filter.ts'
 import { inet_get_iif_sdif } from '../core/gro.ts'
 import { __skb_gso_segment } from '../core/gso.ts'
 import { register_pernet_subsys } from '../core/net_namespace.ts'
+import { trace_udp_fail_queue_rcv_skb } from '../core/net-traces.ts'
 import { put_cmsg } from '../core/scm.ts'
 import {
   __consume_stateless_skb,
@@ -774,9 +775,40 @@ export const udp_encap_enable = kfunc('udp_encap_enable', (): void => {
 export const udp_encap_disable = kfunc('udp_encap_disable', (): void => {
   udp_encap_needed_key--
 })
-const udp_tunnel_encap_enable = kfunc('udp_tunnel_encap_enable', (sk: sock): void => {
+export const udp_tunnel_encap_enable = kfunc('udp_tunnel_encap_enable', (sk: sock): void => {
   if (!udp_test_and_set_bit(UDP_FLAGS_ENCAP_ENABLED, sk)) udp_encap_enable()
 })
+
+/** of an error, the socket of a tunnel whose packet it was: what was sent came from another port than the tunnel's own */
+const __udp4_lib_err_encap = kfunc(
+  '__udp4_lib_err_encap',
+  (
+    n: net,
+    iph: iphdr,
+    uh: udphdr,
+    udptable: udp_table_t,
+    own: sock | null,
+    skb: sk_buff,
+    _info: number,
+  ): sock | number | null => {
+    const { network_header, transport_header } = skb
+    skb.network_header = skb.data
+    skb.transport_header = skb.data + (iph.ihl << 2)
+    let sk = own
+    if (sk !== null) {
+      const lookup = udp_sk(sk).encap_err_lookup
+      if (lookup?.(sk, skb)) sk = null
+    } else {
+      const { ifindex } = skb.dev as net_device
+      sk = __udp4_lib_lookup(n, iph.daddr, uh.source, iph.saddr, uh.dest, ifindex, 0, udptable, null)
+      const lookup = sk === null ? null : udp_sk(sk).encap_err_lookup
+      if (sk !== null && (lookup === null || lookup(sk, skb))) sk = null
+    }
+    skb.transport_header = transport_header
+    skb.network_header = network_header
+    return sk ?? -ENOENT
+  },
+)
 
 /** a router or a host could not deliver what this host sent: `skb` begins with the header of that packet */
 export const __udp4_lib_err = kfunc('__udp4_lib_err', (skb: sk_buff, info: number, udptable: udp_table_t): number => {
@@ -785,10 +817,17 @@ export const __udp4_lib_err = kfunc('__udp4_lib_err', (skb: sk_buff, info: numbe
   const iph = new iphdr(skb.head.bytes, skb.data)
   const uh = new udphdr(skb.head.bytes, skb.data + (iph.ihl << 2))
   const { type, code } = icmp_hdr(skb)
-  const sk = __udp4_lib_lookup(n, iph.daddr, uh.dest, iph.saddr, uh.source, dev.ifindex, inet_sdif(skb), udptable, null)
+  let sk = __udp4_lib_lookup(n, iph.daddr, uh.dest, iph.saddr, uh.source, dev.ifindex, inet_sdif(skb), udptable, null)
+  let tunnel = false
   if (sk === null || udp_sk(sk).encap_type) {
-    n.mib.icmp.InErrors++
-    return -ENOENT
+    const found: sock | number | null = udp_encap_needed_key ? __udp4_lib_err_encap(n, iph, uh, udptable, sk, skb, info) : -ENOENT
+    if (found === null) return 0
+    if (IS_ERR(found)) {
+      n.mib.icmp.InErrors++
+      return found
+    }
+    sk = found
+    tunnel = true
   }
   let err: number
   let harderr = 0
@@ -819,6 +858,10 @@ export const __udp4_lib_err = kfunc('__udp4_lib_err', (skb: sk_buff, info: numbe
     default:
       err = EHOSTUNREACH
   }
+  if (tunnel) {
+    udp_sk(sk).encap_err_rcv?.(sk, skb, err, uh.dest, info, uh.at + SIZEOF_UDPHDR)
+    return 0
+  }
   if (!inet_test_bit(INET_FLAGS_RECVERR, sk)) {
     if (!harderr || sk.sk_state !== TCP_ESTABLISHED) return 0
   } else ip_icmp_error(sk, skb, err, uh.dest, info, uh.at + SIZEOF_UDPHDR)
@@ -843,6 +886,34 @@ export const udp_flush_pending_frames = kfunc('udp_flush_pending_frames', (sk: s
     ip_flush_pending_frames(sk)
   }
 })
+
+/** include/linux/skbuff.h: the outer sum, from the inner one that the device will make: what that covers sums up to its pseudo header */
+const lco_csum = kfunc('lco_csum', (skb: sk_buff): number => {
+  const b = skb.head.bytes
+  const { csum_start, transport_header } = skb
+  const check = ((b[csum_start + skb.csum_offset] ?? 0) << 8) | (b[csum_start + skb.csum_offset + 1] ?? 0)
+  return csum_partial(b, transport_header, csum_start - transport_header, ~check >>> 0)
+})
+
+/** the checksum of a tunnel's UDP header, left to the device where that is possible */
+export const udp_set_csum = kfunc(
+  'udp_set_csum',
+  (nocheck: boolean, skb: sk_buff, saddr: number, daddr: number, len: number): void => {
+    const uh = udp_hdr(skb)
+    if (nocheck) uh.check = 0
+    else if (skb_is_gso(skb)) uh.check = ~udp_v4_check(len, saddr, daddr, 0) & 0xffff
+    else if (skb.ip_summed === CHECKSUM_PARTIAL) {
+      uh.check = 0
+      uh.check = udp_v4_check(len, saddr, daddr, lco_csum(skb)) || CSUM_MANGLED_0
+    } else {
+      skb.ip_summed = CHECKSUM_PARTIAL
+      skb.csum_start = skb.transport_header
+      skb.csum_offset = UDP_CHECK_OFFSET
+      uh.check = ~udp_v4_check(len, saddr, daddr, 0) & 0xffff
+    }
+  },
+)
+const UDP_CHECK_OFFSET = 6
 
 /** prepares the checksum for the device; computes it when the packet lies in several buffers */
 export const udp4_hwcsum = kfunc('udp4_hwcsum', (skb: sk_buff, src: number, dst: number): void => {
@@ -1566,7 +1637,7 @@ const __udp_queue_rcv_skb = kfunc('__udp_queue_rcv_skb', (sk: sock, skb: sk_buff
     reason = SKB_DROP_REASON_PROTO_MEM
   }
   m.InErrors++
-  if (tracer.on) tracepoint('udp', 'udp_fail_queue_rcv_skb', { rc, sport: inet_sk(sk).inet_num })
+  if (tracer.on) trace_udp_fail_queue_rcv_skb(rc, sk, skb)
   sk_skb_reason_drop(sk, skb, reason)
   return -1
 })
@@ -1851,6 +1922,7 @@ export const udp_lib_setsockopt = kfunc(
         else {
           udp_clear_bit(UDP_FLAGS_CORK, sk)
           lock_sock(sk)
+          if (tracer.on) traceIndirect('push_pending_frames', nameOf(push_pending_frames))
           push_pending_frames(sk)
           release_sock(sk)
         }

@@ -1,4 +1,5 @@
-import { kfunc } from '../../../trace/kfunc.ts'
+import { kfunc, nameOf } from '../../../trace/kfunc.ts'
+import { traceIndirect, tracer } from '../../../trace/tracer.ts'
 import * as C from '../../include/generated/enums.ts'
 import { EINVAL } from '../../include/linux/errno.ts'
 import { ip_hdr, iphdr } from '../../include/linux/ip.ts'
@@ -10,15 +11,29 @@ import {
   type sk_buff,
   skb_is_gso,
   skb_mac_header_len,
+  skb_reset_mac_header,
+  skb_set_network_header,
+  skb_set_transport_header,
 } from '../../include/linux/skbuff.ts'
 import { DIV_ROUND_UP, IS_ERR } from '../../include/linux/types.ts'
-import { SIZEOF_UDPHDR, UDP_FLAGS_GRO_ENABLED, udp_hdr, udp_test_bit, udphdr } from '../../include/linux/udp.ts'
+import { SIZEOF_UDPHDR, UDP_FLAGS_GRO_ENABLED, udp_hdr, udp_sk, udp_test_bit, udphdr } from '../../include/linux/udp.ts'
 import { NAPI_GRO_CB, skb_gro_len, skb_gro_offset, skb_gro_pull, skb_gro_receive_network_offset } from '../../include/net/gro.ts'
 import type { sock } from '../../include/net/sock.ts'
-import { CSUM_MANGLED_0, csum_replace4, csum_tcpudp_magic, csum16_add, csum16_sub } from '../../lib/checksum.ts'
+import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
+import {
+  CSUM_MANGLED_0,
+  csum_add,
+  csum_fold,
+  csum_replace4,
+  csum_sub,
+  csum_tcpudp_magic,
+  csum16_add,
+  csum16_sub,
+} from '../../lib/checksum.ts'
 import { skb_gso_ok } from '../core/dev.ts'
 import {
   call_gro_receive,
+  call_gro_receive_sk,
   type gro_header,
   gro_receive_network_flush,
   inet_get_iif_sdif,
@@ -32,16 +47,21 @@ import {
   skb_gro_receive,
   skb_gro_receive_list,
 } from '../core/gro.ts'
-import { gso_make_checksum, gso_reset_checksum } from '../core/gso.ts'
+import { gso_make_checksum, gso_reset_checksum, skb_gso_error_unwind, skb_mac_gso_segment } from '../core/gso.ts'
 import {
   __skb_incr_checksum_unnecessary,
   __skb_linearize,
+  __skb_pull,
+  __skb_push,
   pskb_may_pull,
+  SKB_GSO_CB,
   skb_checksum,
   skb_pagelen,
   skb_pull,
+  skb_reset_inner_headers,
   skb_segment,
   skb_segment_list,
+  skb_tnl_header_len,
 } from '../core/skbuff.ts'
 import { sock_wfree } from '../core/sock.ts'
 import { inet_proto_csum_replace2, inet_proto_csum_replace4 } from '../core/utils.ts'
@@ -50,6 +70,88 @@ import { __udp4_lib_lookup, udp_encap_needed, type udp_table_t, udp4_lib_lookup_
 
 /** where the checksum lies in a UDP header */
 const UDP_CHECK_OFFSET = 6
+
+type gso_segment = (skb: sk_buff, features: bigint) => sk_buff | number | null
+
+/** cuts the packet inside a tunnel, and gives each segment the outer headers with its own length and checksum */
+const __skb_udp_tunnel_segment = kfunc(
+  '__skb_udp_tunnel_segment',
+  (
+    outer: sk_buff,
+    feat: bigint,
+    gso_inner_segment: gso_segment,
+    new_protocol: number,
+    is_ipv6: boolean,
+  ): sk_buff | number | null => {
+    const tnl_hlen = outer.inner_mac_header - outer.transport_header
+    const { mac_header: mac_offset, protocol, mac_len, dev } = outer
+    if (!pskb_may_pull(outer, tnl_hlen)) return -EINVAL
+    const first = udp_hdr(outer)
+    const { gso_type } = outer.head.shinfo
+    // what the header says of the length may be more than 16 bits hold: the sum is made without it
+    const partial = csum_sub(first.check, gso_type & C.SKB_GSO_PARTIAL ? first.len : outer.len)
+
+    outer.encapsulation = 0
+    SKB_GSO_CB(outer).encap_level = 0
+    __skb_pull(outer, tnl_hlen)
+    skb_reset_mac_header(outer)
+    outer.network_header = outer.inner_network_header
+    outer.transport_header = outer.inner_transport_header
+    outer.mac_len = outer.inner_network_header - outer.data
+    outer.protocol = new_protocol
+
+    const need_csum = (gso_type & C.SKB_GSO_UDP_TUNNEL_CSUM) !== 0
+    outer.encap_hdr_csum = need_csum ? 1 : 0
+    const own = is_ipv6 ? C.NETIF_F_IPV6_CSUM : C.NETIF_F_IP_CSUM
+    const offload_csum = need_csum && dev !== null && (dev.features & BigInt(C.NETIF_F_HW_CSUM | own)) !== 0n
+    const features = dev === null ? feat : feat & dev.hw_enc_features
+
+    if (tracer.on) traceIndirect('gso_inner_segment', nameOf(gso_inner_segment))
+    const segs = gso_inner_segment(outer, features)
+    if (segs === null || IS_ERR(segs)) {
+      skb_gso_error_unwind(outer, protocol, tnl_hlen, mac_offset, mac_len)
+      return segs
+    }
+    const gso_partial = (segs.head.shinfo.gso_type & C.SKB_GSO_PARTIAL) !== 0
+    const outer_hlen = skb_tnl_header_len(outer)
+    const udp_offset = outer_hlen - tnl_hlen
+    for (let skb: sk_buff | null = segs; skb !== null; skb = skb.next) {
+      if (skb.ip_summed === CHECKSUM_PARTIAL) {
+        skb_reset_inner_headers(skb)
+        skb.encapsulation = 1
+      }
+      skb.mac_len = mac_len
+      skb.protocol = protocol
+      __skb_push(skb, outer_hlen)
+      skb_reset_mac_header(skb)
+      skb_set_network_header(skb, mac_len)
+      skb_set_transport_header(skb, udp_offset)
+      const len = skb.len - udp_offset
+      const uh = udp_hdr(skb)
+      uh.len = gso_partial && skb_is_gso(skb) ? skb.head.shinfo.gso_size + SKB_GSO_CB(skb).mac_offset - uh.at : len
+      if (!need_csum) continue
+      uh.check = ~csum_fold(csum_add(partial, len)) & 0xffff
+      if (skb.encapsulation || !offload_csum) uh.check = gso_make_checksum(skb, ~uh.check >>> 0) || CSUM_MANGLED_0
+      else {
+        skb.ip_summed = CHECKSUM_PARTIAL
+        skb.csum_start = skb.transport_header
+        skb.csum_offset = UDP_CHECK_OFFSET
+      }
+    }
+    return segs
+  },
+)
+
+/** a packet in a UDP tunnel; what is inside is Ethernet */
+export const skb_udp_tunnel_segment = kfunc(
+  'skb_udp_tunnel_segment',
+  (skb: sk_buff, features: bigint, is_ipv6: boolean): sk_buff | number | null => {
+    rcu_read_lock()
+    const segs = __skb_udp_tunnel_segment(skb, features, skb_mac_gso_segment, skb.inner_protocol, is_ipv6)
+    rcu_read_unlock()
+    return segs
+  },
+)
 
 const __udpv4_gso_segment_csum = kfunc(
   '__udpv4_gso_segment_csum',
@@ -184,6 +286,8 @@ export const __udp_gso_segment = kfunc(
 const udp4_ufo_fragment = kfunc('udp4_ufo_fragment', (skb: sk_buff, feat: bigint): sk_buff | number | null => {
   const { gso_type, gso_size } = skb.head.shinfo
   let features = feat
+  if (skb.encapsulation && gso_type & (C.SKB_GSO_UDP_TUNNEL | C.SKB_GSO_UDP_TUNNEL_CSUM))
+    return skb_udp_tunnel_segment(skb, features, false)
   if (!(gso_type & (C.SKB_GSO_UDP | C.SKB_GSO_UDP_L4))) return -EINVAL
   if (!pskb_may_pull(skb, SIZEOF_UDPHDR)) return -EINVAL
   if (gso_type & C.SKB_GSO_UDP_L4) return __udp_gso_segment(skb, features, false)
@@ -196,7 +300,7 @@ const udp4_ufo_fragment = kfunc('udp4_ufo_fragment', (skb: sk_buff, feat: bigint
   const csum = skb_checksum(skb, 0, skb.len, 0)
   uh.check = udp_v4_check(skb.len, iph.saddr, iph.daddr, csum) || CSUM_MANGLED_0
   skb.ip_summed = CHECKSUM_UNNECESSARY
-  features |= BigInt(C.NETIF_F_HW_CSUM)
+  if (!skb.encap_hdr_csum) features |= BigInt(C.NETIF_F_HW_CSUM)
   return skb_segment(skb, features)
 })
 
@@ -258,11 +362,29 @@ const udp_gro_receive_segment = kfunc('udp_gro_receive_segment', (head: sk_buff[
 /** datagrams are joined only where somebody asked for it: a socket (UDP_GRO), or who set the device up to forward */
 export const udp_gro_receive = kfunc(
   'udp_gro_receive',
-  (head: sk_buff[], skb: sk_buff, _uh: udphdr, sk: sock | null): sk_buff | null => {
+  (head: sk_buff[], skb: sk_buff, uh: udphdr, sk: sock | null): sk_buff | null => {
     const cb = NAPI_GRO_CB(skb)
     const features = skb.dev?.features ?? 0n
+    const tunnel = sk === null ? null : udp_sk(sk).gro_receive
     cb.is_flist = 0
-    if (!skb.encapsulation) {
+    if (sk !== null && tunnel !== null) {
+      // a sum that nobody has made yet cannot be made for the outer packet alone
+      const unsummed = uh.check && skb.ip_summed !== CHECKSUM_PARTIAL && cb.csum_cnt === 0 && !cb.csum_valid
+      if (!cb.encap_mark && !unsummed) {
+        const off = skb_gro_offset(skb)
+        cb.encap_mark = 1
+        for (const p of head) {
+          const pcb = NAPI_GRO_CB(p)
+          const uh2 = new udphdr(p.head.bytes, p.data + off)
+          if (pcb.same_flow && (ports_differ(uh, uh2) || !uh.check !== !uh2.check)) pcb.same_flow = 0
+        }
+        skb_gro_pull(skb, SIZEOF_UDPHDR)
+        skb_gro_postpull_rcsum(skb, header(uh), SIZEOF_UDPHDR)
+        const pp = call_gro_receive_sk(tunnel, sk, head, skb)
+        skb_gro_flush_final(skb, pp, 0)
+        return pp
+      }
+    } else if (!skb.encapsulation) {
       const enabled = sk !== null && udp_test_bit(UDP_FLAGS_GRO_ENABLED, sk)
       if (features & C.NETIF_F_GRO_FRAGLIST) cb.is_flist = enabled ? 0 : 1
       if ((sk === null && features & C.NETIF_F_GRO_UDP_FWD) || enabled || cb.is_flist)
@@ -316,9 +438,14 @@ type udp_lookup_t = (skb: sk_buff, sport: number, dport: number) => sock | null
 export const udp_gro_complete = kfunc('udp_gro_complete', (skb: sk_buff, nhoff: number, lookup: udp_lookup_t): number => {
   const uh = new udphdr(skb.head.bytes, skb.data + nhoff)
   uh.len = skb.len - nhoff
-  // a socket of a tunnel would take it from here: there are none
-  lookup(skb, uh.source, uh.dest)
-  return udp_gro_complete_segment(skb)
+  const sk = lookup(skb, uh.source, uh.dest)
+  const tunnel = sk === null ? null : udp_sk(sk).gro_complete
+  if (sk === null || tunnel === null) return udp_gro_complete_segment(skb)
+  skb.head.shinfo.gso_type = uh.check ? C.SKB_GSO_UDP_TUNNEL_CSUM : C.SKB_GSO_UDP_TUNNEL
+  NAPI_GRO_CB(skb).encap_mark = 0
+  skb.encapsulation = 1
+  if (tracer.on) traceIndirect('udp_sk(sk)->gro_complete', nameOf(tunnel))
+  return tunnel(sk, skb, nhoff + SIZEOF_UDPHDR)
 })
 
 const udp4_gro_complete = kfunc('udp4_gro_complete', (skb: sk_buff, nhoff: number): number => {

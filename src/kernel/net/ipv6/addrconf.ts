@@ -1,12 +1,17 @@
 import { kfunc } from '../../../trace/kfunc.ts'
+import { decide, tracer } from '../../../trace/tracer.ts'
+import { get_random_bytes, get_random_u32_below, get_random_u32_inclusive } from '../../drivers/char/random.ts'
 import {
   ARPHRD_ETHER,
   ARPHRD_LOOPBACK,
+  HZ,
   IFF_LOOPBACK,
+  IFF_MULTICAST,
   IFF_NO_ADDRCONF,
   IFF_NOARP,
-  IFF_SLAVE,
+  IFF_POINTOPOINT,
   IFF_UP,
+  NEIGH_VAR_RETRANS_TIME,
   NETDEV_CHANGE,
   NETDEV_CHANGEMTU,
   NETDEV_DOWN,
@@ -28,8 +33,10 @@ import {
   IPV6_MIN_MTU,
   in6,
   type in6_addr,
+  in6addr_any,
   in6addr_interfacelocal_allnodes,
   in6addr_linklocal_allnodes,
+  in6addr_linklocal_allrouters,
   in6addr_loopback,
   ipv6_addr_any,
   ipv6_addr_diff,
@@ -40,7 +47,7 @@ import {
   ipv6_addr_v4mapped,
   ipv6_prefix_equal,
 } from '../../include/linux/in6.ts'
-import type { net_device } from '../../include/linux/netdevice.ts'
+import { type net_device, netif_running } from '../../include/linux/netdevice.ts'
 import {
   IFA_F_DADFAILED,
   IFA_F_DEPRECATED,
@@ -48,29 +55,50 @@ import {
   IFA_F_PERMANENT,
   RTPROT_KERNEL,
 } from '../../include/linux/rtnetlink.ts'
+import type { sk_buff } from '../../include/linux/skbuff.ts'
+import type { timer_list } from '../../include/linux/timer.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
+import { delayed_work, type work_struct } from '../../include/linux/workqueue.ts'
 import { __in6_dev_get } from '../../include/net/addrconf.ts'
 import {
+  IF_RA_RCVD,
   IF_READY,
+  IF_RS_SENT,
+  IFA_F_NODAD,
   IFA_F_OPTIMISTIC,
   IFA_F_TENTATIVE,
   IFA_HOST,
   IFA_LINK,
+  INET6_IFADDR_STATE_DAD,
+  INET6_IFADDR_STATE_DEAD,
+  INET6_IFADDR_STATE_ERRDAD,
+  INET6_IFADDR_STATE_PREDAD,
   inet6_dev,
   inet6_ifaddr,
   ipv6_devconf,
 } from '../../include/net/if_inet6.ts'
 import { fib6_config, RT6_TABLE_LOCAL, RT6_TABLE_MAIN, RTF_UP } from '../../include/net/ip6_fib.ts'
+import { NEIGH_VAR } from '../../include/net/neighbour.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import { net_ipv6 } from '../../include/net/netns_ipv6.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
-import { jiffies } from '../../kernel/time/timer.ts'
-import { netdev_notifier_info_to_dev, netif_carrier_ok, type notifier_block, register_netdevice_notifier } from '../core/dev.ts'
+import { jiffies, mod_timer, timer_delete, timer_setup } from '../../kernel/time/timer.ts'
+import { cancel_delayed_work, INIT_DELAYED_WORK, mod_delayed_work } from '../../kernel/workqueue.ts'
+import { netdev_notifier_info_to_dev, netif_oper_up, type notifier_block, register_netdevice_notifier } from '../core/dev.ts'
 import { neigh_ifdown, neigh_parms_alloc } from '../core/neighbour.ts'
 import { init_net } from '../core/net_namespace.ts'
+import { qdisc_tx_is_noop } from '../sched/sch_generic.ts'
 import { __ipv6_addr_src_scope, __ipv6_addr_type } from './addrconf_core.ts'
-import { ipv6_dev_mc_dec, ipv6_dev_mc_inc } from './mcast.ts'
-import { nd_tbl } from './ndisc.ts'
+import {
+  ipv6_dev_mc_dec,
+  ipv6_dev_mc_inc,
+  ipv6_mc_dad_complete,
+  ipv6_mc_destroy_dev,
+  ipv6_mc_down,
+  ipv6_mc_init_dev,
+  ipv6_mc_up,
+} from './mcast.ts'
+import { nd_tbl, ndisc_send_na, ndisc_send_ns, ndisc_send_rs } from './ndisc.ts'
 import {
   addrconf_f6i_alloc,
   ip6_del_rt,
@@ -263,6 +291,10 @@ const ipv6_add_dev = kfunc('ipv6_add_dev', (dev: net_device): inet6_dev | number
   const parms = neigh_parms_alloc(dev, nd_tbl)
   if (parms === null) return -ENOBUFS
   ndev.nd_parms = parms
+  timer_setup(ndev.rs_timer, addrconf_rs_timer, 0)
+  if (dev.flags & (IFF_NOARP | IFF_LOOPBACK)) ndev.cnf.accept_dad = -1
+  if (netif_running(dev) && addrconf_link_ready(dev)) ndev.if_flags |= IF_READY
+  ipv6_mc_init_dev(ndev)
   ndev.tstamp = jiffies()
   dev.ip6_ptr = ndev
   for (const group of [in6addr_interfacelocal_allnodes, in6addr_linklocal_allnodes]) ipv6_dev_mc_inc(dev, group)
@@ -303,7 +335,7 @@ const ipv6_add_addr = kfunc(
     const ifa = new inet6_ifaddr(addr, idev)
     ifa.prefix_len = plen
     ifa.scope = type & IPV6_ADDR_SCOPE_MASK
-    ifa.flags = flags
+    ifa.flags = flags & IFA_F_NODAD ? flags : flags | IFA_F_TENTATIVE
     ifa.rt = f6i
     ifa.cstamp = ifa.tstamp = jiffies()
     v6.inet6_addr_lst.unshift(ifa)
@@ -332,18 +364,190 @@ const addrconf_prefix_route = kfunc(
   },
 )
 
-/** the address may be used: its route goes in. Nobody else is asked first whether he has it (accept_dad is 0). */
+/** the address may be used: its route goes in */
 const ipv6_ifa_notify_new = (ifp: inet6_ifaddr): void => {
   const { dev } = ifp.idev
   if (ifp.rt !== null && ifp.rt.fib6_node === null) ip6_ins_rt(dev.nd_net, ifp.rt)
 }
 
-/** as addrconf_dad_begin() and addrconf_dad_completed() when duplicates are not looked for */
-function addrconf_dad_done(ifp: inet6_ifaddr): void {
-  addrconf_join_solict(ifp.idev.dev, ifp.addr)
-  ifp.flags &= ~(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC | IFA_F_DADFAILED)
+// ---- whether somebody else on the link has an address already: RFC 4862, 5.4
+
+const addrconf_mod_dad_work = kfunc('addrconf_mod_dad_work', (ifp: inet6_ifaddr, delay: number): void => {
+  if (ifp.dad_work === null) {
+    ifp.dad_work = new delayed_work(addrconf_dad_work)
+    INIT_DELAYED_WORK(ifp.dad_work)
+    address_of.set(ifp.dad_work, ifp)
+  }
+  ifp.refcnt++
+  if (mod_delayed_work(ifp.dad_work, delay)) in6_ifa_put(ifp)
+})
+const addrconf_del_dad_work = kfunc('addrconf_del_dad_work', (ifp: inet6_ifaddr): void => {
+  if (ifp.dad_work !== null && cancel_delayed_work(ifp.dad_work)) in6_ifa_put(ifp)
+})
+
+/** container_of(): the address that a work is of */
+const address_of = new WeakMap<work_struct, inet6_ifaddr>()
+
+const addrconf_dad_kick = kfunc('addrconf_dad_kick', (ifp: inet6_ifaddr): void => {
+  const { cnf } = ifp.idev
+  const rand_num = ifp.flags & IFA_F_OPTIMISTIC ? 0 : get_random_u32_below(cnf.rtr_solicit_delay || 1)
+  const nonce = new Uint8Array(6)
+  get_random_bytes(nonce, nonce.length)
+  ifp.dad_nonce = nonce
+  ifp.dad_probes = cnf.dad_transmits
+  addrconf_mod_dad_work(ifp, rand_num)
+})
+
+const addrconf_dad_begin = kfunc('addrconf_dad_begin', (ifp: inet6_ifaddr): void => {
+  const { idev } = ifp
+  const { dev } = idev
+  addrconf_join_solict(dev, ifp.addr)
+  if (ifp.state === INET6_IFADDR_STATE_DEAD) return
+  if (
+    dev.flags & (IFF_NOARP | IFF_LOOPBACK) ||
+    (net_ipv6(dev.nd_net).devconf_all.accept_dad < 1 && idev.cnf.accept_dad < 1) ||
+    !(ifp.flags & IFA_F_TENTATIVE) ||
+    ifp.flags & IFA_F_NODAD
+  ) {
+    const send_na = (ifp.flags & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC)) === IFA_F_TENTATIVE
+    const bump_id = (ifp.flags & IFA_F_TENTATIVE) !== 0
+    ifp.flags &= ~(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC | IFA_F_DADFAILED)
+    addrconf_dad_completed(ifp, bump_id, send_na)
+  } else if (!(idev.if_flags & IF_READY)) {
+    // the link is not there yet: asked when it is
+    ifp.refcnt++
+    addrconf_dad_stop(ifp, false)
+  } else addrconf_dad_kick(ifp)
+})
+
+const addrconf_dad_start = kfunc('addrconf_dad_start', (ifp: inet6_ifaddr): void => {
+  if (ifp.state === INET6_IFADDR_STATE_DEAD) return
+  ifp.state = INET6_IFADDR_STATE_PREDAD
+  // Linux leaves the start to a worker; nothing happens in between here but that others on the way out would be seen later
+  if (ifp.idev.cnf.accept_dad < 1 || ifp.flags & IFA_F_NODAD) addrconf_dad_begin(ifp)
+  else addrconf_mod_dad_work(ifp, 0)
+})
+
+const addrconf_dad_stop = kfunc('addrconf_dad_stop', (ifp: inet6_ifaddr, dad_failed: boolean): void => {
+  if (dad_failed) ifp.flags |= IFA_F_DADFAILED
+  if (ifp.flags & IFA_F_PERMANENT || !dad_failed) {
+    addrconf_del_dad_work(ifp)
+    ifp.flags |= IFA_F_TENTATIVE
+    in6_ifa_put(ifp)
+  } else ipv6_del_addr(ifp)
+})
+
+/** somebody else has it */
+export const addrconf_dad_failure = kfunc('addrconf_dad_failure', (_skb: sk_buff, ifp: inet6_ifaddr): void => {
+  if (ifp.state !== INET6_IFADDR_STATE_DAD) {
+    in6_ifa_put(ifp)
+    return
+  }
+  if (tracer.on) decide('addrconf_dad_failure', 'duplicate address', { dev: ifp.idev.dev.name })
+  ifp.state = INET6_IFADDR_STATE_ERRDAD
+  addrconf_mod_dad_work(ifp, 0)
+  in6_ifa_put(ifp)
+})
+
+const addrconf_dad_work = kfunc('addrconf_dad_work', (w: work_struct): void => {
+  const ifp = address_of.get(w)
+  if (ifp === undefined) return
+  const { idev } = ifp
+  if (ifp.state === INET6_IFADDR_STATE_PREDAD) {
+    ifp.state = INET6_IFADDR_STATE_DAD
+    addrconf_dad_begin(ifp)
+  } else if (ifp.state === INET6_IFADDR_STATE_ERRDAD) {
+    ifp.refcnt++
+    addrconf_dad_stop(ifp, true)
+  } else if (ifp.state !== INET6_IFADDR_STATE_DEAD && !idev.dead && idev.if_flags & IF_READY) {
+    if (ifp.dad_probes === 0) {
+      // nobody spoke up
+      const bump_id = (ifp.flags & IFA_F_TENTATIVE) !== 0
+      ifp.flags &= ~(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC | IFA_F_DADFAILED)
+      addrconf_dad_completed(ifp, bump_id, false)
+    } else {
+      ifp.dad_probes--
+      addrconf_mod_dad_work(ifp, Math.max(NEIGH_VAR(idev.nd_parms, NEIGH_VAR_RETRANS_TIME), HZ / 100))
+      const mcaddr = new Uint8Array(16)
+      addrconf_addr_solict_mult(ifp.addr, mcaddr)
+      ndisc_send_ns(idev.dev, ifp.addr, mcaddr, in6addr_any, ifp.dad_nonce)
+    }
+  }
+  in6_ifa_put(ifp)
+})
+
+/** the only usable address of the link: routers hear of it, and of the groups, from now on */
+const ipv6_lonely_lladdr = kfunc('ipv6_lonely_lladdr', (ifp: inet6_ifaddr): boolean => {
+  const { addr_list } = ifp.idev
+  for (let i = addr_list.length - 1; i >= 0; i--) {
+    const other = addr_list[i] as inet6_ifaddr
+    if (other.scope > IFA_LINK) break
+    if (
+      other !== ifp &&
+      other.scope === IFA_LINK &&
+      (other.flags & (IFA_F_PERMANENT | IFA_F_TENTATIVE | IFA_F_OPTIMISTIC | IFA_F_DADFAILED)) === IFA_F_PERMANENT
+    )
+      return false
+  }
+  return true
+})
+
+const addrconf_dad_completed = kfunc('addrconf_dad_completed', (ifp: inet6_ifaddr, _bump_id: boolean, send_na: boolean): void => {
+  const { idev } = ifp
+  const { dev } = idev
+  addrconf_del_dad_work(ifp)
   ipv6_ifa_notify_new(ifp)
+  const send_mld = ifp.scope === IFA_LINK && ipv6_lonely_lladdr(ifp)
+  const accept_ra = idev.cnf.forwarding ? idev.cnf.accept_ra === 2 : idev.cnf.accept_ra !== 0
+  const send_rs = send_mld && accept_ra && idev.cnf.rtr_solicits !== 0 && !(dev.flags & (IFF_LOOPBACK | IFF_POINTOPOINT))
+  if (send_mld) ipv6_mc_dad_complete(idev)
+  if (send_na && (idev.cnf.ndisc_notify || net_ipv6(dev.nd_net).devconf_all.ndisc_notify))
+    ndisc_send_na(dev, in6addr_linklocal_allnodes, ifp.addr, idev.cnf.forwarding !== 0, false, true, true)
+  if (send_rs) {
+    const lladdr = new Uint8Array(16)
+    if (ipv6_get_lladdr(dev, lladdr, IFA_F_TENTATIVE)) return
+    ndisc_send_rs(dev, lladdr, in6addr_linklocal_allrouters)
+    idev.rs_interval = rfc3315_s14_backoff_init(idev.cnf.rtr_solicit_interval)
+    idev.rs_probes = 1
+    idev.if_flags |= IF_RS_SENT
+    mod_timer(idev.rs_timer, jiffies() + idev.rs_interval)
+  }
+})
+
+/** RFC 3315, 14: a tenth more or less, so that not all hosts ask at once */
+const rfc3315_s14_backoff_init = (irt: number): number =>
+  Math.floor((irt * (900_000 + get_random_u32_inclusive(0, 200_000))) / 1_000_000)
+const rfc3315_s14_backoff_update = (rt: number, mrt: number): number => {
+  const tmp = Math.floor((rt * (1_900_000 + get_random_u32_inclusive(0, 200_000))) / 1_000_000)
+  return tmp > mrt ? Math.floor((mrt * (900_000 + get_random_u32_inclusive(0, 200_000))) / 1_000_000) : tmp
 }
+
+/** no router has answered: asked again, ever less often */
+const addrconf_rs_timer = kfunc('addrconf_rs_timer', (t: timer_list): void => {
+  const idev = t.owner as inet6_dev
+  const { dev, cnf } = idev
+  const lladdr = new Uint8Array(16)
+  if (idev.dead || !(idev.if_flags & IF_READY) || !cnf.accept_ra || idev.if_flags & IF_RA_RCVD) return
+  if (idev.rs_probes++ >= cnf.rtr_solicits && cnf.rtr_solicits >= 0) return
+  if (ipv6_get_lladdr(dev, lladdr, IFA_F_TENTATIVE)) return
+  ndisc_send_rs(dev, lladdr, in6addr_linklocal_allrouters)
+  idev.rs_interval = rfc3315_s14_backoff_update(idev.rs_interval, cnf.rtr_solicit_max_interval)
+  mod_timer(idev.rs_timer, jiffies() + (idev.rs_probes === cnf.rtr_solicits ? HZ : idev.rs_interval))
+})
+
+/** the link is there: addresses that waited for it are asked about now */
+const addrconf_dad_run = kfunc('addrconf_dad_run', (idev: inet6_dev, restart: boolean): void => {
+  for (const ifp of [...idev.addr_list])
+    if ((ifp.flags & IFA_F_TENTATIVE && ifp.state === INET6_IFADDR_STATE_DAD) || restart) {
+      if (restart) ifp.state = INET6_IFADDR_STATE_PREDAD
+      addrconf_dad_kick(ifp)
+    }
+})
+
+const addrconf_link_ready = kfunc(
+  'addrconf_link_ready',
+  (dev: net_device): boolean => netif_oper_up(dev) && !qdisc_tx_is_noop(dev),
+)
 
 /** `ip -6 addr add`; 0 or a negative errno */
 export const inet6_addr_add = kfunc(
@@ -356,7 +560,7 @@ export const inet6_addr_add = kfunc(
     const ifp = ipv6_add_addr(idev, addr, plen, flags | IFA_F_PERMANENT)
     if (IS_ERR(ifp)) return ifp
     if (!(flags & IFA_F_NOPREFIXROUTE) && dev.flags & IFF_UP) addrconf_prefix_route(addr, plen, 0, dev)
-    if (dev.flags & IFF_UP) addrconf_dad_done(ifp)
+    addrconf_dad_start(ifp)
     return 0
   },
 )
@@ -368,6 +572,8 @@ const ipv6_del_addr = kfunc('ipv6_del_addr', (ifp: inet6_ifaddr): void => {
   v6.inet6_addr_lst = v6.inet6_addr_lst.filter((i) => i !== ifp)
   const at = idev.addr_list.indexOf(ifp)
   if (at >= 0) idev.addr_list.splice(at, 1)
+  ifp.state = INET6_IFADDR_STATE_DEAD
+  addrconf_del_dad_work(ifp)
   addrconf_leave_solict(idev, ifp.addr)
   if (ifp.rt?.fib6_node) ip6_del_rt(dev.nd_net, ifp.rt, false)
 })
@@ -390,7 +596,9 @@ export const inet6_addr_del = kfunc('inet6_addr_del', (n: net, dev: net_device, 
 
 const add_addr = kfunc('add_addr', (idev: inet6_dev, addr: in6_addr, plen: number): void => {
   const ifp = ipv6_add_addr(idev, addr, plen, IFA_F_PERMANENT)
-  if (!IS_ERR(ifp)) ipv6_ifa_notify_new(ifp)
+  if (IS_ERR(ifp)) return
+  ifp.flags &= ~IFA_F_TENTATIVE
+  ipv6_ifa_notify_new(ifp)
 })
 
 const init_loopback = kfunc('init_loopback', (dev: net_device): void => {
@@ -413,6 +621,13 @@ const addrconf_add_mroute = kfunc('addrconf_add_mroute', (dev: net_device): void
   ip6_route_add(cfg)
 })
 
+const addrconf_add_linklocal = kfunc('addrconf_add_linklocal', (idev: inet6_dev, addr: in6_addr, flags: number): void => {
+  const ifp = ipv6_add_addr(idev, addr, 64, flags | IFA_F_PERMANENT)
+  if (IS_ERR(ifp)) return
+  addrconf_prefix_route(addr, 64, 0, idev.dev)
+  addrconf_dad_start(ifp)
+})
+
 /** fe80::/64 with the link address in it */
 const addrconf_addr_gen = kfunc('addrconf_addr_gen', (idev: inet6_dev): void => {
   const { dev } = idev
@@ -421,10 +636,7 @@ const addrconf_addr_gen = kfunc('addrconf_addr_gen', (idev: inet6_dev): void => 
   const mac = dev.dev_addr
   addr.set([(mac[0] as number) ^ 2, mac[1] as number, mac[2] as number, 0xff, 0xfe], 8)
   addr.set(mac.subarray(3, 6), 13)
-  const ifp = ipv6_add_addr(idev, addr, 64, IFA_F_PERMANENT)
-  if (IS_ERR(ifp)) return
-  addrconf_prefix_route(addr, 64, 0, dev)
-  addrconf_dad_done(ifp)
+  addrconf_add_linklocal(idev, addr, 0)
 })
 
 const addrconf_dev_config = kfunc('addrconf_dev_config', (dev: net_device): void => {
@@ -436,19 +648,73 @@ const addrconf_dev_config = kfunc('addrconf_dev_config', (dev: net_device): void
 })
 
 const addrconf_ifdown = kfunc('addrconf_ifdown', (dev: net_device, unregister: boolean): void => {
-  rt6_disable_ip(dev, 0)
-  neigh_ifdown(nd_tbl, dev)
+  rt6_disable_ip(dev, unregister ? NETDEV_UNREGISTER : NETDEV_DOWN)
   const idev = __in6_dev_get(dev)
   if (idev === null) return
-  for (const ifp of [...idev.addr_list]) ipv6_del_addr(ifp)
-  idev.if_flags &= ~IF_READY
   if (unregister) {
     idev.dead = 1
     dev.ip6_ptr = null
   }
+  timer_delete(idev.rs_timer)
+  const was_ready = (idev.if_flags & IF_READY) !== 0
+  if (!unregister) idev.if_flags &= ~(IF_RS_SENT | IF_RA_RCVD | IF_READY)
+  for (const ifp of [...idev.addr_list]) ipv6_del_addr(ifp)
+  if (unregister) ipv6_mc_destroy_dev(idev)
+  else if (was_ready) ipv6_mc_down(idev)
+  idev.tstamp = jiffies()
+  neigh_ifdown(nd_tbl, dev)
 })
 
-const addrconf_notify = kfunc('addrconf_notify', (_nb: notifier_block, event: number, ptr: unknown): number => {
+/** the device came up: an address that was given while it was down gets its routes now */
+const fixup_permanent_addr = kfunc('fixup_permanent_addr', (n: net, idev: inet6_dev, ifp: inet6_ifaddr): number => {
+  if (ifp.rt === null || ifp.rt.fib6_node === null) {
+    const f6i = addrconf_f6i_alloc(n, idev, ifp.addr, false)
+    if (IS_ERR(f6i)) return f6i
+    ifp.rt = f6i
+    ip6_ins_rt(n, f6i)
+  }
+  if (!(ifp.flags & IFA_F_NOPREFIXROUTE)) addrconf_prefix_route(ifp.addr, ifp.prefix_len, 0, idev.dev)
+  return 0
+})
+
+const addrconf_permanent_addr = kfunc('addrconf_permanent_addr', (n: net, dev: net_device): void => {
+  const idev = __in6_dev_get(dev)
+  if (idev === null) return
+  for (const ifp of [...idev.addr_list])
+    if (ifp.flags & IFA_F_PERMANENT && fixup_permanent_addr(n, idev, ifp) < 0) ipv6_del_addr(ifp)
+})
+
+/** addrconf_notify() for NETDEV_UP and NETDEV_CHANGE: the device came up, or its link did */
+function link_event(dev: net_device, event: number): void {
+  let idev = __in6_dev_get(dev)
+  if (idev?.cnf.disable_ipv6) return
+  if (dev.priv_flags & IFF_NO_ADDRCONF) {
+    if (event === NETDEV_UP && idev !== null && dev.flags & IFF_UP && dev.flags & IFF_MULTICAST) ipv6_mc_up(idev)
+    return
+  }
+  if (event === NETDEV_UP) addrconf_permanent_addr(dev.nd_net, dev)
+  if (!addrconf_link_ready(dev)) return
+  if (event === NETDEV_UP) {
+    if (idev === null && dev.mtu >= IPV6_MIN_MTU) {
+      const made = ipv6_add_dev(dev)
+      idev = IS_ERR(made) ? null : made
+    }
+  } else if (idev !== null && idev.if_flags & IF_READY) {
+    // somebody else may be on the link now
+    ipv6_mc_up(idev)
+    rt6_sync_up(dev, RTNH_F_LINKDOWN)
+    return
+  }
+  if (idev !== null) idev.if_flags |= IF_READY
+  if (dev.type === ARPHRD_LOOPBACK) init_loopback(dev)
+  else addrconf_dev_config(dev)
+  if (idev === null) return
+  addrconf_dad_run(idev, false)
+  rt6_sync_up(dev, RTNH_F_DEAD | RTNH_F_LINKDOWN)
+  idev.tstamp = jiffies()
+}
+
+export const addrconf_notify = kfunc('addrconf_notify', (_nb: notifier_block, event: number, ptr: unknown): number => {
   const dev = netdev_notifier_info_to_dev(ptr)
   const idev = __in6_dev_get(dev)
   switch (event) {
@@ -464,13 +730,7 @@ const addrconf_notify = kfunc('addrconf_notify', (_nb: notifier_block, event: nu
       break
     case NETDEV_UP:
     case NETDEV_CHANGE:
-      // a slave of a bridge has no addresses: they are the bridge's
-      if (!(dev.flags & IFF_UP) || dev.flags & IFF_SLAVE || !netif_carrier_ok(dev)) break
-      rt6_sync_up(dev, RTNH_F_LINKDOWN | RTNH_F_DEAD)
-      if (idev !== null && idev.if_flags & IF_READY) break
-      if (idev !== null) idev.if_flags |= IF_READY
-      if (dev.type === ARPHRD_LOOPBACK) init_loopback(dev)
-      else addrconf_dev_config(dev)
+      link_event(dev, event)
       break
     case NETDEV_DOWN:
       addrconf_ifdown(dev, false)

@@ -28,6 +28,7 @@ import {
   ENODEV,
   ENOIOCTLCMD,
   ENOTCONN,
+  EPERM,
   EPROTONOSUPPORT,
   ESOCKTNOSUPPORT,
 } from '../../include/linux/errno.ts'
@@ -130,16 +131,18 @@ import { sock_register } from '../socket.ts'
 import { addrconf_init, ipv6_chk_addr } from './addrconf.ts'
 import { __ipv6_addr_needs_scope_id, ipv6_addr_type, ipv6_iface_scope_id } from './addrconf_core.ts'
 import { ipv6_recv_error } from './datagram.ts'
-import { fl6_update_dst } from './exthdrs.ts'
+import { fl6_update_dst, ipv6_exthdrs_init } from './exthdrs.ts'
 import { icmpv6_init } from './icmp.ts'
 import { inet6_ehashfn, inet6_hashtables_init } from './inet6_hashtables.ts'
 import { ipv6_list_rcv, ipv6_rcv } from './ip6_input.ts'
 import { ipv6_offload_init } from './ip6_offload.ts'
 import { ip6_dst_lookup_flow } from './ip6_output.ts'
-import { ipv6_sock_ac_close, ipv6_sock_mc_close } from './mcast.ts'
+import { igmp6_init, igmp6_late_init, ipv6_sock_ac_close, ipv6_sock_mc_close } from './mcast.ts'
 import { ndisc_init } from './ndisc.ts'
+import { nf_send_reset6, nf_send_unreach6 } from './netfilter/nf_reject_ipv6.ts'
 import { inet6_protos_init } from './protocol.ts'
 import { rawv6_prot, rawv6_prot_init } from './raw.ts'
+import { ipv6_frag_init } from './reassembly.ts'
 import { ip6_dst_store, ip6_route_init, ip6_route_late_init } from './route.ts'
 import { tcpv6_init, tcpv6_prot, tcpv6_prot_init } from './tcp_ipv6.ts'
 import { udpv6_init, udpv6_prot, udpv6_prot_init } from './udp.ts'
@@ -166,6 +169,8 @@ const inet6_sock_destruct = kfunc('inet6_sock_destruct', (sk: sock): void => {
   inet_sock_destruct(sk)
 })
 
+const CAP_NET_RAW = 13
+
 const inet6_create = kfunc('inet6_create', (n: net, sock: socket, proto_no: number, kern: number): number => {
   let protocol = proto_no
   if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL
@@ -186,8 +191,7 @@ const inet6_create = kfunc('inet6_create', (n: net, sock: socket, proto_no: numb
     }
     err = -EPROTONOSUPPORT
   }
-  // raw sockets of programs: rawv6_prot is only what the kernel's own need
-  if (!err && sock.type === SOCK_RAW && !kern) err = -EPROTONOSUPPORT
+  if (!err && sock.type === SOCK_RAW && !kern && !ns_capable(null, CAP_NET_RAW)) err = -EPERM
   if (err || answer === undefined) {
     rcu_read_unlock()
     return err
@@ -535,7 +539,7 @@ export function inet6_init(): void {
   fill_operations()
   inet6_protos_init()
   inet6_hashtables_init()
-  ipv6_stub_set({ inet6_ehashfn, ipv6_recv_error })
+  ipv6_stub_set({ inet6_ehashfn, ipv6_recv_error, nf_send_reset6, nf_send_unreach6 })
   tcpv6_prot_init()
   udpv6_prot_init()
   rawv6_prot_init()
@@ -553,12 +557,16 @@ export function inet6_init(): void {
   register_pernet_subsys({ init: inet6_net_init })
   icmpv6_init()
   ndisc_init()
+  igmp6_init()
   ip6_route_init()
   addrconf_init()
   ip6_route_late_init()
   udpv6_init()
   tcpv6_init()
   ipv6_offload_init()
+  ipv6_exthdrs_init()
+  ipv6_frag_init()
+  igmp6_late_init()
   dev_add_pack({
     type: ETH_P_IPV6,
     ignore_outgoing: false,

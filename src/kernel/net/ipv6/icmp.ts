@@ -4,8 +4,8 @@ import {
   IFF_LOOPBACK,
   MSG_DONTWAIT,
   PACKET_HOST,
-  PACKET_LOOPBACK,
   SKB_DROP_REASON_ICMP_CSUM,
+  SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_XFRM_POLICY,
   SOCK_RAW,
 } from '../../include/generated/enums.ts'
@@ -46,9 +46,10 @@ import { flowi6 } from '../../include/net/flow.ts'
 import type { inet_skb_parm } from '../../include/net/ip.ts'
 import type { rt6_info } from '../../include/net/ip6_fib.ts'
 import type { net } from '../../include/net/net_namespace.ts'
-import { ICMP6_INC_STATS, net_ipv6 } from '../../include/net/netns_ipv6.ts'
+import { ICMP6_INC_STATS, IP6_INC_STATS, net_ipv6 } from '../../include/net/netns_ipv6.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { spin_trylock, spin_unlock } from '../../kernel/locking/spinlock.ts'
+import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { local_bh_disable, local_bh_enable } from '../../kernel/softirq.ts'
 import { csum_add, csum_block_add, csum_ipv6_magic, csum_partial } from '../../lib/checksum.ts'
 import { security_skb_classify_flow } from '../../security/security.ts'
@@ -63,21 +64,26 @@ import {
   skb_checksum_validate,
   skb_copy_and_csum_bits,
 } from '../core/skbuff.ts'
-import { sock_net_set, sock_net_uid } from '../core/sock.ts'
+import { sock_net, sock_net_set, sock_net_uid } from '../core/sock.ts'
 import { inet_ctl_sock_create } from '../ipv4/af_inet.ts'
-import { icmp_global_allow } from '../ipv4/icmp.ts'
+import { icmp_global_allow, icmp_global_consume } from '../ipv4/icmp.ts'
+import { inet_getpeer_v6, inet_peer_base, inet_peer_xrlim_allow } from '../ipv4/inetpeer.ts'
 import type { getfrag_t } from '../ipv4/ip_output.ts'
+import { l3mdev_master_ifindex } from '../l3mdev/l3mdev.ts'
 import { nf_ct_attach } from '../netfilter/core.ts'
-import { XFRM_POLICY_IN, xfrm6_policy_check } from '../xfrm/xfrm_policy.ts'
+import { XFRM_POLICY_IN, xfrm_lookup, xfrm6_policy_check } from '../xfrm/xfrm_policy.ts'
 import { ipv6_chk_addr } from './addrconf.ts'
 import { __ipv6_addr_needs_scope_id, ipv6_addr_type } from './addrconf_core.ts'
 import { ipv6_ext_hdr, ipv6_skip_exthdr } from './exthdrs.ts'
 import { ip6_compute_pseudo } from './ip6_checksum.ts'
-import { ip6_append_data, ip6_dst_lookup_flow, ip6_flush_pending_frames, ip6_push_pending_frames } from './ip6_output.ts'
+import { ip6_append_data, ip6_dst_lookup, ip6_flush_pending_frames, ip6_push_pending_frames } from './ip6_output.ts'
 import { ndisc_rcv } from './ndisc.ts'
 import { ip6_dst_hoplimit } from './output_core.ts'
 import { INET6_PROTO_FINAL, INET6_PROTO_NOPOLICY, inet6_add_protocol, inet6_protos } from './protocol.ts'
-import { ip6_update_pmtu } from './route.ts'
+import { raw6_icmp_error } from './raw.ts'
+import { ip6_route_output, ip6_update_pmtu, rt6_multipath_hash } from './route.ts'
+
+const ICMPV6_MSG_MAX = 255
 
 /** by namespace there would be one for each processor: the socket that ICMPv6 sends with */
 let ipv6_icmp_sk: sock
@@ -183,36 +189,98 @@ export const icmpv6_flow_init = kfunc(
   },
 )
 
-/** sends `icmp6h` and behind it bytes of a packet */
-function answer(n: net, fl6: flowi6, msg: icmpv6_msg, icmp6h: icmp6hdr, len: number, skb: sk_buff, limited: boolean): void {
-  local_bh_disable()
-  const sk = limited && !(skb.dev !== null && skb.dev.flags & IFF_LOOPBACK) && !icmp_global_allow(n) ? null : icmpv6_xmit_lock(n)
-  if (sk !== null) {
-    const dst = ip6_dst_lookup_flow(n, sk, fl6, null)
-    if (!IS_ERR(dst)) {
-      const ipc6 = new ipcm6_cookie()
-      ipc6.hlimit = ip6_sk_dst_hoplimit(inet6_sk(sk), fl6, dst)
-      ipc6.tclass = 0
-      const err = ip6_append_data(
-        sk,
-        icmpv6_getfrag as unknown as getfrag_t,
-        msg,
-        len + SIZEOF_ICMP6HDR,
-        SIZEOF_ICMP6HDR,
-        ipc6,
-        fl6,
-        dst as rt6_info,
-        MSG_DONTWAIT,
-      )
-      if (err) {
-        ICMP6_INC_STATS(n, 'OutErrors')
-        ip6_flush_pending_frames(sk)
-      } else icmpv6_push_pending_frames(sk, fl6, icmp6h, len + SIZEOF_ICMP6HDR)
-      dst_release(dst)
-    }
-    icmpv6_xmit_unlock(sk)
+/** which kinds are not limited: all but errors, and the one that path MTU discovery lives on */
+const icmpv6_mask_allow = kfunc('icmpv6_mask_allow', (_n: net, type: number): boolean => {
+  if (type > ICMPV6_MSG_MAX || type === ICMPV6_PKT_TOOBIG) return true
+  return (type & ICMPV6_INFOMSG_MASK) !== 0
+})
+
+const icmpv6_global_allow = kfunc('icmpv6_global_allow', (n: net, type: number, apply_ratelimit: ref<boolean>): boolean => {
+  if (icmpv6_mask_allow(n, type)) return true
+  if (icmp_global_allow(n)) {
+    apply_ratelimit.v = true
+    return true
   }
-  local_bh_enable()
+  ICMP6_INC_STATS(n, 'OutRateLimitGlobal')
+  return false
+})
+
+/** not more than one error a second, more to a larger net, to one host */
+const icmpv6_xrlim_allow = kfunc(
+  'icmpv6_xrlim_allow',
+  (sk: sock, _type: number, fl6: flowi6, apply_ratelimit: boolean): boolean => {
+    if (!apply_ratelimit) return true
+    const n = sock_net(sk)
+    const dst = ip6_route_output(n, sk, fl6)
+    let res = false
+    if (dst.error) IP6_INC_STATS(n, 'OutNoRoutes')
+    else if (dst.dev !== null && dst.dev.flags & IFF_LOOPBACK) res = true
+    else {
+      const { plen } = dst.rt6i_dst
+      const tmo = net_ipv6(n).sysctl.icmpv6_time >> (plen < 128 ? (128 - plen) >> 5 : 0)
+      rcu_read_lock()
+      res = inet_peer_xrlim_allow(inet_getpeer_v6(peers_of(n), fl6.daddr), tmo)
+      rcu_read_unlock()
+    }
+    if (res) icmp_global_consume(n)
+    else ICMP6_INC_STATS(n, 'OutRateLimitHost')
+    dst_release(dst)
+    return res
+  },
+)
+
+const peers = new WeakMap<net, inet_peer_base>()
+/** net->ipv6.peers */
+function peers_of(n: net): inet_peer_base {
+  let base = peers.get(n)
+  if (base === undefined) {
+    base = new inet_peer_base()
+    peers.set(n, base)
+  }
+  return base
+}
+
+/** whether the route back says which address to send from */
+const icmpv6_rt_has_prefsrc = kfunc('icmpv6_rt_has_prefsrc', (sk: sock, _type: number, fl6: flowi6): boolean => {
+  const dst = ip6_route_output(sock_net(sk), sk, fl6)
+  let res = false
+  if (!dst.error) {
+    rcu_read_lock()
+    res = (dst.from?.fib6_prefsrc.plen ?? 0) > 0
+    rcu_read_unlock()
+  }
+  dst_release(dst)
+  return res
+})
+
+const icmpv6_route_lookup = kfunc('icmpv6_route_lookup', (n: net, _skb: sk_buff, sk: sock, fl6: flowi6): dst_entry | number => {
+  const dst: ref<dst_entry | null> = { v: null }
+  const err = ip6_dst_lookup(n, sk, dst, fl6)
+  if (err || dst.v === null) return err || -ENETUNREACH
+  // IPsec would look again, by the packet that the error speaks of
+  return xfrm_lookup(n, dst.v, fl6, sk, 0)
+})
+
+/** the message itself, and behind it `len` bytes of the packet */
+function append_and_push(n: net, sk: sock, fl6: flowi6, dst: dst_entry, msg: icmpv6_msg, icmp6h: icmp6hdr, len: number): void {
+  const ipc6 = new ipcm6_cookie()
+  ipc6.hlimit = ip6_sk_dst_hoplimit(inet6_sk(sk), fl6, dst)
+  ipc6.tclass = 0
+  const err = ip6_append_data(
+    sk,
+    icmpv6_getfrag as unknown as getfrag_t,
+    msg,
+    len + SIZEOF_ICMP6HDR,
+    SIZEOF_ICMP6HDR,
+    ipc6,
+    fl6,
+    dst as rt6_info,
+    MSG_DONTWAIT,
+  )
+  if (err) {
+    ICMP6_INC_STATS(n, 'OutErrors')
+    ip6_flush_pending_frames(sk)
+  } else icmpv6_push_pending_frames(sk, fl6, icmp6h, len + SIZEOF_ICMP6HDR)
 }
 
 /** include/net/ip6_route.h */
@@ -223,45 +291,95 @@ const ip6_sk_dst_hoplimit = kfunc('ip6_sk_dst_hoplimit', (np: ipv6_pinfo, fl6: f
 
 /** tells the sender of `skb` what became of it. `info`: the second word of the header. */
 export const icmp6_send = kfunc('icmp6_send', (skb: sk_buff, type: number, code: number, info: number): void => {
-  const hdr = ipv6_hdr(skb)
   if (skb.network_header < 0 || skb.network_header + SIZEOF_IPV6HDR > skb.tail || skb.dev === null) return
-  const n = skb.dev.nd_net
-  const { saddr: to, daddr } = hdr
-  const addr_type = ipv6_addr_type(daddr)
-  let from: in6_addr | null = null
-  if (ipv6_chk_addr(n, daddr, skb.dev, 0)) from = daddr
-  if (
-    (addr_type & IPV6_ADDR_MULTICAST || skb.pkt_type !== PACKET_HOST) &&
-    type !== ICMPV6_PKT_TOOBIG &&
-    !(type === ICMPV6_PARAMPROB && code === ICMPV6_UNK_OPTION)
-  )
-    if (skb.pkt_type !== PACKET_LOOPBACK || addr_type & IPV6_ADDR_MULTICAST) return
-  const src_type = ipv6_addr_type(to)
-  let iif = __ipv6_addr_needs_scope_id(src_type) ? skb.dev.ifindex : 0
-  if (skb.dev.flags & IFF_LOOPBACK) iif = skb_dst(skb)?.dev?.ifindex ?? iif
+  rcu_read_lock()
+  icmp6_send_locked(skb, skb.dev, type, code, info)
+  rcu_read_unlock()
+})
+
+/** what icmp6_send() does between taking the lock and its label `out` */
+function icmp6_send_locked(skb: sk_buff, dev: net_device, type: number, code: number, info: number): void {
+  const n = dev.nd_net
+  const hdr = ipv6_hdr(skb)
+  let saddr: in6_addr | null = null
+  const dst_type = ipv6_addr_type(hdr.daddr)
+  if (ipv6_chk_addr(n, hdr.daddr, dev, 0)) saddr = hdr.daddr
+  if (dst_type & IPV6_ADDR_MULTICAST || skb.pkt_type !== PACKET_HOST) {
+    if (type !== ICMPV6_PKT_TOOBIG && !(type === ICMPV6_PARAMPROB && code === ICMPV6_UNK_OPTION)) return
+    saddr = null
+  }
+  const src_type = ipv6_addr_type(hdr.saddr)
+  const iif = __ipv6_addr_needs_scope_id(src_type) ? icmp6_iif(skb, dev) : l3mdev_master_ifindex(dev)
   if (src_type === IPV6_ADDR_ANY || src_type & IPV6_ADDR_MULTICAST || is_ineligible(skb)) return
+
+  local_bh_disable()
+  const apply_ratelimit = { v: false }
+  if (dev.flags & IFF_LOOPBACK || icmpv6_global_allow(n, type, apply_ratelimit)) {
+    const sk = icmpv6_xmit_lock(n)
+    if (sk !== null) {
+      icmp6_send_with(sk, skb, dev, { type, code, info, iif, saddr, apply_ratelimit: apply_ratelimit.v })
+      icmpv6_xmit_unlock(sk)
+    }
+  }
+  local_bh_enable()
+}
+
+interface icmp6_error {
+  type: number
+  code: number
+  info: number
+  iif: number
+  saddr: in6_addr | null
+  apply_ratelimit: boolean
+}
+
+/** what it does while it holds the socket */
+function icmp6_send_with(sk: sock, skb: sk_buff, dev: net_device, e: icmp6_error): void {
+  const n = dev.nd_net
   const fl6 = new flowi6()
   fl6.flowi6_proto = IPPROTO_ICMPV6
-  fl6.daddr.set(to)
-  if (from !== null) fl6.saddr.set(from)
-  fl6.flowi6_oif = iif
-  fl6.fl6_icmp_type = type
-  fl6.fl6_icmp_code = code
+  fl6.daddr.set(ipv6_hdr(skb).saddr)
+  if (e.saddr !== null) fl6.saddr.set(e.saddr)
+  else icmpv6_rt_has_prefsrc(sk, e.type, fl6)
+  fl6.flowi6_oif = e.iif
+  fl6.fl6_icmp_type = e.type
+  fl6.fl6_icmp_code = e.code
   fl6.flowi6_uid = sock_net_uid(n, null)
+  rt6_multipath_hash(n, fl6, skb, null)
   security_skb_classify_flow(skb, fl6)
+  if (!icmpv6_xrlim_allow(sk, e.type, fl6, e.apply_ratelimit)) return
   const icmp6h = new icmp6hdr(new Uint8Array(SIZEOF_ICMP6HDR), 0)
-  icmp6h.icmp6_type = type
-  icmp6h.icmp6_code = code
-  icmp6h.data32 = info
+  icmp6h.icmp6_type = e.type
+  icmp6h.icmp6_code = e.code
+  icmp6h.data32 = e.info
+  const dst = icmpv6_route_lookup(n, skb, sk, fl6)
+  if (IS_ERR(dst)) return
   const offset = skb.network_header - skb.data
   const len = Math.min(skb.len - offset, IPV6_MIN_MTU - SIZEOF_IPV6HDR - SIZEOF_ICMP6HDR)
-  if (len < 0) return
-  answer(n, fl6, { skb, offset, type }, icmp6h, len, skb, type !== ICMPV6_PKT_TOOBIG)
-})
+  if (len >= 0) append_and_push(n, sk, fl6, dst, { skb, offset, type: e.type }, icmp6h, len)
+  dst_release(dst)
+}
+
+/** where a packet came in: on the loopback device it is told by its route */
+const icmp6_iif = (skb: sk_buff, dev: net_device): number =>
+  dev.flags & IFF_LOOPBACK ? (skb_dst(skb)?.dev?.ifindex ?? dev.ifindex) : dev.ifindex
 
 /** include/linux/icmpv6.h */
 export const icmpv6_send = kfunc('icmpv6_send', (skb: sk_buff, type: number, code: number, info: number): void =>
   icmp6_send(skb, type, code, info),
+)
+
+/** says which byte of a packet was not understood, and drops it */
+export const icmpv6_param_prob_reason = kfunc(
+  'icmpv6_param_prob_reason',
+  (skb: sk_buff, code: number, pos: number, reason: number): void => {
+    icmp6_send(skb, ICMPV6_PARAMPROB, code, pos)
+    kfree_skb_reason(skb, reason)
+  },
+)
+/** include/linux/icmpv6.h */
+export const icmpv6_param_prob = kfunc('icmpv6_param_prob', (skb: sk_buff, code: number, pos: number): void =>
+  icmpv6_param_prob_reason(skb, code, pos, SKB_DROP_REASON_NOT_SPECIFIED),
 )
 
 const icmpv6_echo_reply = kfunc('icmpv6_echo_reply', (skb: sk_buff): number => {
@@ -280,7 +398,23 @@ const icmpv6_echo_reply = kfunc('icmpv6_echo_reply', (skb: sk_buff): number => {
   fl6.fl6_icmp_type = ICMPV6_ECHO_REPLY
   fl6.flowi6_uid = sock_net_uid(n, null)
   security_skb_classify_flow(skb, fl6)
-  answer(n, fl6, { skb, offset: 0, type: ICMPV6_ECHO_REPLY }, tmp, skb.len, skb, false)
+  local_bh_disable()
+  const sk = icmpv6_xmit_lock(n)
+  if (sk !== null) {
+    const dst = icmpv6_route_lookup(n, skb, sk, fl6)
+    if (!IS_ERR(dst)) {
+      const apply_ratelimit = { v: false }
+      const { dev } = skb
+      if (
+        (dev === null || dev.flags & IFF_LOOPBACK || icmpv6_global_allow(n, ICMPV6_ECHO_REPLY, apply_ratelimit)) &&
+        icmpv6_xrlim_allow(sk, ICMPV6_ECHO_REPLY, fl6, apply_ratelimit.v)
+      )
+        append_and_push(n, sk, fl6, dst, { skb, offset: 0, type: ICMPV6_ECHO_REPLY }, tmp, skb.len)
+      dst_release(dst)
+    }
+    icmpv6_xmit_unlock(sk)
+  }
+  local_bh_enable()
   return 0
 })
 
@@ -300,6 +434,7 @@ export const icmpv6_notify = kfunc('icmpv6_notify', (skb: sk_buff, type: number,
     if (tracer.on) traceIndirect('ipprot->err_handler', nameOf(err_handler))
     err_handler(skb, IP6CB(skb), type, code, inner_offset, info)
   }
+  raw6_icmp_error(skb, nexthdr.v, type, code, inner_offset, info)
   ICMP6_INC_STATS(n, 'InErrors')
 })
 

@@ -1,5 +1,5 @@
-import { kfunc } from '../../../trace/kfunc.ts'
-import { decide, tracer } from '../../../trace/tracer.ts'
+import { kfunc, nameOf } from '../../../trace/kfunc.ts'
+import { decide, traceIndirect, tracer } from '../../../trace/tracer.ts'
 import {
   ETH_P_IPV6,
   IFF_LOOPBACK,
@@ -57,6 +57,7 @@ import { put_be16, put_be32 } from '../../include/linux/ip.ts'
 import {
   INET_FLAGS_AUTOFLOWLABEL,
   INET_FLAGS_AUTOFLOWLABEL_SET,
+  IP6_MF,
   IP6CB,
   IP6SKB_FAKEJUMBO,
   IP6SKB_FORWARDED,
@@ -84,6 +85,7 @@ import {
   type sk_buff,
   sk_buff_head,
   skb_dst,
+  type skb_head,
   skb_headlen,
   skb_headroom,
   skb_is_gso,
@@ -112,7 +114,7 @@ import type { sock } from '../../include/net/sock.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { current } from '../../kernel/sched/core.ts'
 import { csum_sub } from '../../lib/checksum.ts'
-import { kfree, kmalloc } from '../../mm/slub.ts'
+import { kfree, kmemdup } from '../../mm/slub.ts'
 import { dev_loopback_xmit, dev_recursion_level, netif_skb_features } from '../core/dev.ts'
 import { dst_hold, dst_link_failure, dst_mtu, dst_output, dst_release, skb_dst_drop, skb_dst_set } from '../core/dst.ts'
 import { skb_get_hash_flowi6 } from '../core/flow_dissector.ts'
@@ -183,6 +185,7 @@ import { XFRM_POLICY_FWD, xfrm_lookup_route, xfrm6_policy_check } from '../xfrm/
 import { in6_ifa_put, ipv6_get_ifaddr } from './addrconf.ts'
 import { ipv6_addr_type } from './addrconf_core.ts'
 import { ipv6_local_error, ipv6_local_rxpmtu } from './datagram.ts'
+import { ipv6_push_frag_opts, ipv6_push_nfrag_opts } from './exthdrs.ts'
 import { icmpv6_send } from './icmp.ts'
 import { ipv6_chk_mcast_addr } from './mcast.ts'
 import { __ipv6_neigh_lookup_noref, nd_tbl } from './ndisc.ts'
@@ -204,10 +207,9 @@ export const IP6_MAX_MTU: number = 0xffff + SIZEOF_IPV6HDR
 const SKB_MAX_ALLOC = 16384 - 320
 const SKBTX_ANY_TSTAMP = 0x4b
 const SOF_TIMESTAMPING_OPT_ID = 1 << 7
-const IP6_MF = 1
 const SIZEOF_HOP_JUMBO = 8
 const NET_XMIT_CN = 2
-const net_xmit_errno = (err: number): number => (err !== NET_XMIT_CN ? -ENOBUFS : 0)
+export const net_xmit_errno = (err: number): number => (err !== NET_XMIT_CN ? -ENOBUFS : 0)
 const CSUM_FEATURES = BigInt(NETIF_F_HW_CSUM) | BigInt(NETIF_F_IPV6_CSUM)
 const F_SG = BigInt(NETIF_F_SG)
 
@@ -409,6 +411,14 @@ export const ip6_xmit = kfunc(
       skb = wider
     }
 
+    if (opt !== null) {
+      seg_len += opt.opt_nflen + opt.opt_flen
+      const first = { v: proto }
+      if (opt.opt_flen) ipv6_push_frag_opts(skb, opt, first)
+      if (opt.opt_nflen) ipv6_push_nfrag_opts(skb, opt, first, first_hop, fl6.saddr)
+      proto = first.v
+    }
+
     // a packet for GSO that no length field can say: a hop-by-hop header holds the length until it is cut
     if (seg_len > IPV6_MAXPLEN) {
       const at = skb_push(skb, SIZEOF_HOP_JUMBO)
@@ -542,7 +552,7 @@ function put_frag_hdr(b: Uint8Array, at: number, nexthdr: number, frag_off: numb
 
 /** struct ip6_fraglist_iter */
 interface ip6_fraglist_iter {
-  tmp_hdr: Uint8Array
+  tmp_hdr: skb_head | null
   frag: sk_buff | null
   offset: number
   hlen: number
@@ -554,8 +564,8 @@ export const ip6_fraglist_init = kfunc(
   'ip6_fraglist_init',
   (skb: sk_buff, hlen: number, prevhdr: number, nexthdr: number, frag_id: number, iter: ip6_fraglist_iter): number => {
     skb.head.bytes[prevhdr] = NEXTHDR_FRAGMENT
-    kmalloc(hlen, GFP_ATOMIC)
-    iter.tmp_hdr = skb.head.bytes.slice(skb.network_header, skb.network_header + hlen)
+    const tmp_hdr = kmemdup(skb.head.bytes.subarray(skb.network_header, skb.network_header + hlen), GFP_ATOMIC)
+    iter.tmp_hdr = tmp_hdr
     iter.frag = skb_shinfo(skb).frag_list
     skb_shinfo(skb).frag_list = null
     iter.offset = 0
@@ -567,7 +577,7 @@ export const ip6_fraglist_init = kfunc(
     const fh = skb.data
     __skb_push(skb, hlen)
     skb_reset_network_header(skb)
-    skb.head.bytes.set(iter.tmp_hdr, skb.network_header)
+    skb.head.bytes.set(tmp_hdr.bytes.subarray(0, hlen), skb.network_header)
     put_frag_hdr(skb.head.bytes, fh, nexthdr, IP6_MF, frag_id)
     const first_len = skb_pagelen(skb)
     skb.data_len = first_len - skb_headlen(skb)
@@ -586,7 +596,7 @@ export const ip6_fraglist_prepare = kfunc('ip6_fraglist_prepare', (skb: sk_buff,
   const fh = frag.data
   __skb_push(frag, hlen)
   skb_reset_network_header(frag)
-  frag.head.bytes.set(iter.tmp_hdr, frag.network_header)
+  if (iter.tmp_hdr !== null) frag.head.bytes.set(iter.tmp_hdr.bytes.subarray(0, hlen), frag.network_header)
   iter.offset += skb.len - hlen - SIZEOF_FRAG_HDR
   put_frag_hdr(frag.head.bytes, fh, iter.nexthdr, iter.offset | (frag.next !== null ? IP6_MF : 0), iter.frag_id)
   ipv6_hdr(frag).payload_len = frag.len - SIZEOF_IPV6HDR
@@ -733,7 +743,7 @@ export const ip6_fragment = kfunc('ip6_fragment', (n: net, sk: sock | null, skb:
       !(first_len - hlen > mtu || (first_len - hlen) & 7 || skb_cloned(skb) || skb_headroom(skb) < hroom + SIZEOF_FRAG_HDR) &&
       take_frag_list(skb, mtu, hlen + hroom + SIZEOF_FRAG_HDR)
     ) {
-      const iter: ip6_fraglist_iter = { tmp_hdr: NOTHING, frag: null, offset: 0, hlen, frag_id, nexthdr }
+      const iter: ip6_fraglist_iter = { tmp_hdr: null, frag: null, offset: 0, hlen, frag_id, nexthdr }
       err = ip6_fraglist_init(skb, hlen, prevhdr, nexthdr, frag_id, iter)
       if (err < 0) return fragment_failed(n, skb, err)
       rcu_read_lock()
@@ -742,6 +752,7 @@ export const ip6_fragment = kfunc('ip6_fragment', (n: net, sk: sock | null, skb:
         // the next header is written before this one leaves: it is copied from it
         if (iter.frag !== null) ip6_fraglist_prepare(out, iter)
         skb_set_delivery_time(out, tstamp, tstamp_type)
+        if (tracer.on) traceIndirect('output', nameOf(output))
         err = output(n, sk, out)
         if (!err) IP6_INC_STATS(n, 'FragCreates')
         if (err || iter.frag === null) break
@@ -766,6 +777,7 @@ export const ip6_fragment = kfunc('ip6_fragment', (n: net, sk: sock | null, skb:
     const frag = ip6_frag_next(skb, state)
     if (IS_ERR(frag)) return fragment_failed(n, skb, frag)
     skb_set_delivery_time(frag, tstamp, tstamp_type)
+    if (tracer.on) traceIndirect('output', nameOf(output))
     err = output(n, sk, frag)
     if (err) return fragment_failed(n, skb, err)
     IP6_INC_STATS(n, 'FragCreates')
@@ -774,7 +786,6 @@ export const ip6_fragment = kfunc('ip6_fragment', (n: net, sk: sock | null, skb:
   consume_skb(skb)
   return err
 })
-const NOTHING = new Uint8Array(0)
 
 /** whether a cached route is for another address */
 const ip6_rt_check = (rt_key: rt6key, fl_addr: in6_addr, addr_cache: in6_addr | null): boolean =>
@@ -1108,6 +1119,7 @@ const __ip6_append_data = kfunc(
           data += fraggap
           pskb_trim_unique(skb_prev, maxfraglen)
         }
+        if (tracer.on) traceIndirect('getfrag', nameOf(getfrag))
         if (copy > 0 && get(from, skb.head.bytes, offset, copy, fraggap, skb, data + transhdrlen) < 0) {
           kfree_skb(skb)
           return failed(-EFAULT)
@@ -1138,6 +1150,7 @@ const __ip6_append_data = kfunc(
       if (!sg && skb_tailroom(skb) >= copy) {
         const off = skb.len
         const to = skb_put(skb, copy)
+        if (tracer.on) traceIndirect('getfrag', nameOf(getfrag))
         if (get(from, skb.head.bytes, offset, copy, off, skb, to) < 0) {
           __skb_trim(skb, off)
           return failed(-EFAULT)
@@ -1161,6 +1174,7 @@ const __ip6_append_data = kfunc(
           get_page(pfrag.page)
         }
         copy = Math.min(copy, pfrag.size - pfrag.offset)
+        if (tracer.on) traceIndirect('getfrag', nameOf(getfrag))
         if (get(from, pfrag.page.bytes, offset, copy, skb.len, skb, pfrag.offset) < 0) return failed(-EFAULT)
         pfrag.offset += copy
         const lastFrag = shinfo.frags[i - 1]
@@ -1274,12 +1288,17 @@ export const __ip6_make_skb = kfunc(
     skb.ignore_df = ip6_sk_ignore_df(sk) ? 1 : 0
     __skb_pull(skb, skb_network_header_len(skb))
 
+    const { opt } = v6_cork
+    const first = { v: proto }
+    if (opt?.opt_flen) ipv6_push_frag_opts(skb, opt, first)
+    if (opt?.opt_nflen) ipv6_push_nfrag_opts(skb, opt, first, fl6.daddr, fl6.saddr)
+
     skb_push(skb, SIZEOF_IPV6HDR)
     skb_reset_network_header(skb)
     const hdr = ipv6_hdr(skb)
     hdr.flow_hdr(v6_cork.tclass, ip6_make_flowlabel(n, skb, fl6.flowlabel, ip6_autoflowlabel(n, sk), fl6))
     hdr.hop_limit = v6_cork.hop_limit
-    hdr.nexthdr = proto
+    hdr.nexthdr = first.v
     hdr.saddr = fl6.saddr
     hdr.daddr = fl6.daddr
 

@@ -1,18 +1,22 @@
 import { kfunc } from '../../../trace/kfunc.ts'
-import { SOCK_RAW, SOCK_STREAM } from '../../include/generated/enums.ts'
-import { EINVAL, ENOPROTOOPT, ENOTCONN } from '../../include/linux/errno.ts'
+import { SOCK_RAW, SOCK_STREAM, TCPF_CLOSE, TCPF_LISTEN } from '../../include/generated/enums.ts'
+import { EINVAL, ENODEV, ENOPROTOOPT, ENOTCONN, EPERM, EPROTO } from '../../include/linux/errno.ts'
 import {
+  IPV6_ADD_MEMBERSHIP,
   IPV6_AUTOFLOWLABEL,
   IPV6_DEFAULT_HOPLIMIT,
   IPV6_DEFAULT_MCASTHOPS,
   IPV6_DONTFRAG,
+  IPV6_DROP_MEMBERSHIP,
   IPV6_FLOWINFO,
   IPV6_FLOWINFO_SEND,
   IPV6_MIN_MTU,
   IPV6_MINHOPCOUNT,
   IPV6_MTU,
   IPV6_MTU_DISCOVER,
+  IPV6_MULTICAST_ALL,
   IPV6_MULTICAST_HOPS,
+  IPV6_MULTICAST_IF,
   IPV6_MULTICAST_LOOP,
   IPV6_PMTUDISC_DONT,
   IPV6_PMTUDISC_OMIT,
@@ -24,14 +28,17 @@ import {
   IPV6_TCLASS,
   IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
+  LOOPBACK4_IPV6,
 } from '../../include/linux/in6.ts'
 import {
   INET_FLAGS_AUTOFLOWLABEL,
   INET_FLAGS_AUTOFLOWLABEL_SET,
   INET_FLAGS_DONTFRAG,
+  INET_FLAGS_MC6_ALL,
   INET_FLAGS_RECVERR6,
   INET_FLAGS_SNDFLOW,
   inet6_sk,
+  type ipv6_txoptions,
   RXOPT_RXFLOW,
   RXOPT_RXHLIM,
   RXOPT_RXINFO,
@@ -40,14 +47,32 @@ import {
 } from '../../include/linux/ipv6.ts'
 import { SOL_IP, SOL_IPV6 } from '../../include/linux/socket.ts'
 import type { ref } from '../../include/linux/types.ts'
-import { INET_FLAGS_MC6_LOOP, inet_assign_bit, inet_set_bit, inet_sk, inet_test_bit } from '../../include/net/inet_sock.ts'
+import { inet_csk } from '../../include/net/inet_connection_sock.ts'
+import {
+  INET_FLAGS_IS_ICSK,
+  INET_FLAGS_MC6_LOOP,
+  inet_assign_bit,
+  inet_set_bit,
+  inet_sk,
+  inet_test_bit,
+} from '../../include/net/inet_sock.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
+import { dev_get_by_index } from '../core/dev.ts'
 import { dst_mtu } from '../core/dst.ts'
 import { __skb_queue_purge } from '../core/skbuff.ts'
-import { __sk_dst_get, sk_dst_reset, sock_net, sockopt_lock_sock, sockopt_release_sock } from '../core/sock.ts'
+import {
+  __sk_dst_get,
+  sk_dst_reset,
+  sock_net,
+  sockopt_lock_sock,
+  sockopt_ns_capable,
+  sockopt_release_sock,
+} from '../core/sock.ts'
 import { ip_getsockopt, ip_setsockopt } from '../ipv4/ip_sockglue.ts'
+import { IPV6_DSTOPTS, IPV6_HOPOPTS, IPV6_RTHDRDSTOPTS, ipv6_renew_options } from './exthdrs.ts'
 import { ip6_autoflowlabel } from './ip6_output.ts'
+import { ipv6_sock_mc_drop, ipv6_sock_mc_join } from './mcast.ts'
 import { ip6_dst_hoplimit } from './output_core.ts'
 /** static key: some socket wants a least hop limit */
 export const ip6_min_hopcount = { on: false }
@@ -63,10 +88,49 @@ const RXOPT: Readonly<Record<number, number>> = {
   [IPV6_FLOWINFO]: RXOPT_RXFLOW,
 }
 
+const CAP_NET_RAW = 13
+
+/** the socket's options take effect with the next packet */
+const ipv6_update_options = kfunc('ipv6_update_options', (sk: sock, opt: ipv6_txoptions | null): ipv6_txoptions | null => {
+  if (inet_test_bit(INET_FLAGS_IS_ICSK, sk)) {
+    const icsk = inet_csk(sk)
+    if (opt !== null && !((1 << sk.sk_state) & (TCPF_LISTEN | TCPF_CLOSE)) && inet_sk(sk).inet_daddr !== LOOPBACK4_IPV6) {
+      icsk.icsk_ext_hdr_len = opt.opt_flen + opt.opt_nflen
+      icsk.icsk_sync_mss(sk, icsk.icsk_pmtu_cookie)
+    }
+  }
+  const np = inet6_sk(sk)
+  const old = np.opt
+  np.opt = opt
+  sk_dst_reset(sk)
+  return old
+})
+
+/** a header that goes into every packet; without bytes it is taken out again: RFC 3542 */
+const ipv6_set_opt_hdr = kfunc('ipv6_set_opt_hdr', (sk: sock, optname: number, optval: Uint8Array, optlen: number): number => {
+  if (!sockopt_ns_capable(null, CAP_NET_RAW)) return -EPERM
+  let made: Uint8Array | null = null
+  if (optlen > 0) {
+    if (optlen < 2 || optlen & 7 || optlen > 8 * 255) return -EINVAL
+    const len = ((optval[1] ?? 0) + 1) << 3
+    if (len > optlen) return -EINVAL
+    made = optval.slice(0, len)
+  }
+  const old = ipv6_update_options(sk, ipv6_renew_options(sk, inet6_sk(sk).opt, optname, made))
+  if (old !== null) sk.sk_omem_alloc -= old.tot_len
+  return 0
+})
+
 const do_ipv6_setsockopt = kfunc(
   'do_ipv6_setsockopt',
   (sk: sock, _level: number, optname: number, optval: Uint8Array, optlen: number): number => {
     const np = inet6_sk(sk)
+    if (optname === IPV6_HOPOPTS || optname === IPV6_RTHDRDSTOPTS || optname === IPV6_DSTOPTS) {
+      sockopt_lock_sock(sk)
+      const err = ipv6_set_opt_hdr(sk, optname, optval, optlen)
+      sockopt_release_sock(sk)
+      return err
+    }
     if (optlen < 4) return -EINVAL
     const val = int_of(optval)
     const valbool = val !== 0
@@ -89,6 +153,26 @@ const do_ipv6_setsockopt = kfunc(
           else if (val > 255 || val < -1) retv = -EINVAL
           else np.mcast_hops = val === -1 ? IPV6_DEFAULT_MCASTHOPS : val
           break
+        case IPV6_MULTICAST_IF:
+          if (sk.sk_type === SOCK_STREAM) retv = -ENOPROTOOPT
+          else if (val && dev_get_by_index(sock_net(sk), val) === null) retv = -ENODEV
+          else np.mcast_oif = val
+          break
+        case IPV6_MULTICAST_ALL:
+          inet_assign_bit(INET_FLAGS_MC6_ALL, sk, valbool)
+          break
+        case IPV6_ADD_MEMBERSHIP:
+        case IPV6_DROP_MEMBERSHIP: {
+          // struct ipv6_mreq: a group, and an interface by number
+          if (optlen < 20) retv = -EINVAL
+          else if (inet_test_bit(INET_FLAGS_IS_ICSK, sk)) retv = -EPROTO
+          else {
+            const group = optval.slice(0, 16)
+            const ifindex = int_of(optval.subarray(16))
+            retv = optname === IPV6_ADD_MEMBERSHIP ? ipv6_sock_mc_join(sk, ifindex, group) : ipv6_sock_mc_drop(sk, ifindex, group)
+          }
+          break
+        }
         case IPV6_MULTICAST_LOOP:
           if (val !== 0 && val !== 1) retv = -EINVAL
           else inet_assign_bit(INET_FLAGS_MC6_LOOP, sk, valbool)
@@ -136,7 +220,6 @@ const do_ipv6_setsockopt = kfunc(
           inet_set_bit(INET_FLAGS_AUTOFLOWLABEL_SET, sk)
           break
         default:
-          // options that put extension headers into what is sent are among these
           retv = -ENOPROTOOPT
       }
     sockopt_release_sock(sk)

@@ -29,6 +29,7 @@ import {
   NUD_REACHABLE,
   NUD_STALE,
   NUD_VALID,
+  PACKET_LOOPBACK,
   RTN_LOCAL,
   RTN_MULTICAST,
   RTN_UNICAST,
@@ -42,7 +43,14 @@ import {
   SOCK_RAW,
 } from '../../include/generated/enums.ts'
 import { EINVAL } from '../../include/linux/errno.ts'
-import { icmp6_hdr, icmp6hdr, NDISC_NEIGHBOUR_ADVERTISEMENT, NDISC_NEIGHBOUR_SOLICITATION } from '../../include/linux/icmpv6.ts'
+import {
+  icmp6_hdr,
+  icmp6hdr,
+  NDISC_NEIGHBOUR_ADVERTISEMENT,
+  NDISC_NEIGHBOUR_SOLICITATION,
+  NDISC_ROUTER_SOLICITATION,
+  SIZEOF_ICMP6HDR,
+} from '../../include/linux/icmpv6.ts'
 import {
   addrconf_addr_solict_mult,
   IPPROTO_ICMPV6,
@@ -50,6 +58,7 @@ import {
   in6addr_linklocal_allnodes,
   ipv6_addr_any,
   ipv6_addr_is_multicast,
+  ipv6_addr_is_solict_mult,
   s6_addr32,
 } from '../../include/linux/in6.ts'
 import { inet6_sk, ipv6_hdr, SIZEOF_IPV6HDR } from '../../include/linux/ipv6.ts'
@@ -100,11 +109,18 @@ import {
   neigh_update,
 } from '../core/neighbour.ts'
 import { init_net } from '../core/net_namespace.ts'
-import { alloc_skb, kfree_skb, kfree_skb_reason, skb_push, skb_put, skb_reserve } from '../core/skbuff.ts'
+import { __skb_push, alloc_skb, kfree_skb, kfree_skb_reason, skb_push, skb_put, skb_reserve } from '../core/skbuff.ts'
 import { skb_set_owner_w } from '../core/sock.ts'
 import { inet_ctl_sock_create } from '../ipv4/af_inet.ts'
 import { NF_HOOK } from '../netfilter/core.ts'
-import { in6_ifa_put, ipv6_chk_addr, ipv6_dev_get_saddr, ipv6_get_ifaddr, ipv6_get_lladdr } from './addrconf.ts'
+import {
+  addrconf_dad_failure,
+  in6_ifa_put,
+  ipv6_chk_addr_and_flags,
+  ipv6_dev_get_saddr,
+  ipv6_get_ifaddr,
+  ipv6_get_lladdr,
+} from './addrconf.ts'
 import { icmpv6_flow_init } from './icmp.ts'
 import { ndisc_mc_map } from './mcast.ts'
 import { icmp6_dst_alloc } from './route.ts'
@@ -112,6 +128,7 @@ import { icmp6_dst_alloc } from './route.ts'
 const SIZEOF_ND_MSG = 24
 const ND_OPT_SOURCE_LL_ADDR = 1
 const ND_OPT_TARGET_LL_ADDR = 2
+const ND_OPT_NONCE = 14
 const NDISC_NA_SOLICITED = 0x40000000
 const NDISC_NA_OVERRIDE = 0x20000000
 const NDISC_NA_ROUTER = 0x80000000
@@ -250,13 +267,21 @@ export const ndisc_send_skb = kfunc('ndisc_send_skb', (skb: sk_buff, daddr: in6_
 })
 
 /** a solicitation or an advertisement, with this card's link address as its option */
-function nd_msg(dev: net_device, type: number, target: in6_addr, flags: number, opt: number): sk_buff | null {
+function nd_msg(
+  dev: net_device,
+  type: number,
+  target: in6_addr,
+  flags: number,
+  opt: number,
+  nonce: Uint8Array | null,
+): sk_buff | null {
   const optlen = opt && dev.addr_len ? (2 + dev.addr_len + 7) & ~7 : 0
-  const skb = ndisc_alloc_skb(dev, SIZEOF_ND_MSG + optlen)
+  const len = SIZEOF_ND_MSG + optlen + (nonce === null ? 0 : 8)
+  const skb = ndisc_alloc_skb(dev, len)
   if (skb === null) return null
-  const at = skb_put(skb, SIZEOF_ND_MSG + optlen)
+  const at = skb_put(skb, len)
   const b = skb.head.bytes
-  b.fill(0, at, at + SIZEOF_ND_MSG + optlen)
+  b.fill(0, at, at + len)
   const hdr = new icmp6hdr(b, at)
   hdr.icmp6_type = type
   hdr.data32 = flags
@@ -265,6 +290,11 @@ function nd_msg(dev: net_device, type: number, target: in6_addr, flags: number, 
     b[at + SIZEOF_ND_MSG] = opt
     b[at + SIZEOF_ND_MSG + 1] = optlen >> 3
     b.set(dev.dev_addr.subarray(0, dev.addr_len), at + SIZEOF_ND_MSG + 2)
+  }
+  if (nonce !== null) {
+    b[at + SIZEOF_ND_MSG + optlen] = ND_OPT_NONCE
+    b[at + SIZEOF_ND_MSG + optlen + 1] = 1
+    b.set(nonce, at + SIZEOF_ND_MSG + optlen + 2)
   }
   return skb
 }
@@ -287,27 +317,46 @@ export const ndisc_send_na = kfunc(
       in6_ifa_put(ifp)
     } else if (ipv6_dev_get_saddr(dev.nd_net, dev, daddr, 0, src)) return
     const flags = (router ? NDISC_NA_ROUTER : 0) | (solicited ? NDISC_NA_SOLICITED : 0) | (override ? NDISC_NA_OVERRIDE : 0)
-    const skb = nd_msg(dev, NDISC_NEIGHBOUR_ADVERTISEMENT, solicited_addr, flags >>> 0, inc_opt ? ND_OPT_TARGET_LL_ADDR : 0)
+    const skb = nd_msg(dev, NDISC_NEIGHBOUR_ADVERTISEMENT, solicited_addr, flags >>> 0, inc_opt ? ND_OPT_TARGET_LL_ADDR : 0, null)
     if (skb !== null) ndisc_send_skb(skb, daddr, src)
   },
 )
 
-const ndisc_ns_create = kfunc('ndisc_ns_create', (dev: net_device, solicit: in6_addr, saddr: in6_addr): sk_buff | null =>
-  nd_msg(dev, NDISC_NEIGHBOUR_SOLICITATION, solicit, 0, ipv6_addr_any(saddr) ? 0 : ND_OPT_SOURCE_LL_ADDR),
+const ndisc_ns_create = kfunc(
+  'ndisc_ns_create',
+  (dev: net_device, solicit: in6_addr, saddr: in6_addr, nonce: Uint8Array | null): sk_buff | null =>
+    nd_msg(dev, NDISC_NEIGHBOUR_SOLICITATION, solicit, 0, ipv6_addr_any(saddr) ? 0 : ND_OPT_SOURCE_LL_ADDR, nonce),
 )
 
 export const ndisc_send_ns = kfunc(
   'ndisc_send_ns',
-  (dev: net_device, solicit: in6_addr, daddr: in6_addr, saddr: in6_addr | null): void => {
+  (dev: net_device, solicit: in6_addr, daddr: in6_addr, saddr: in6_addr | null, nonce: Uint8Array | null): void => {
     let src = saddr
     if (src === null) {
       src = new Uint8Array(16)
       if (ipv6_get_lladdr(dev, src, IFA_F_TENTATIVE | IFA_F_OPTIMISTIC)) return
     }
-    const skb = ndisc_ns_create(dev, solicit, src)
+    const skb = ndisc_ns_create(dev, solicit, src, nonce)
     if (skb !== null) ndisc_send_skb(skb, daddr, src)
   },
 )
+
+/** asks for routers. `saddr`: ours on the link, or ::, when it is not known to be ours alone yet */
+export const ndisc_send_rs = kfunc('ndisc_send_rs', (dev: net_device, saddr: in6_addr, daddr: in6_addr): void => {
+  const optlen = ipv6_addr_any(saddr) || !dev.addr_len ? 0 : (2 + dev.addr_len + 7) & ~7
+  const skb = ndisc_alloc_skb(dev, SIZEOF_ICMP6HDR + optlen)
+  if (skb === null) return
+  const at = skb_put(skb, SIZEOF_ICMP6HDR + optlen)
+  const b = skb.head.bytes
+  b.fill(0, at, at + SIZEOF_ICMP6HDR + optlen)
+  new icmp6hdr(b, at).icmp6_type = NDISC_ROUTER_SOLICITATION
+  if (optlen) {
+    b[at + SIZEOF_ICMP6HDR] = ND_OPT_SOURCE_LL_ADDR
+    b[at + SIZEOF_ICMP6HDR + 1] = optlen >> 3
+    b.set(dev.dev_addr.subarray(0, dev.addr_len), at + SIZEOF_ICMP6HDR + 2)
+  }
+  ndisc_send_skb(skb, daddr, saddr)
+})
 
 const ndisc_error_report = kfunc('ndisc_error_report', (_neigh: neighbour, skb: sk_buff): void => {
   dst_link_failure(skb)
@@ -320,10 +369,11 @@ const ndisc_solicit = kfunc('ndisc_solicit', (neigh: neighbour, skb: sk_buff | n
   const target = neigh.primary_key as in6_addr
   let saddr: in6_addr | null = null
   let { probes } = neigh
-  if (skb !== null && ipv6_chk_addr(dev.nd_net, ipv6_hdr(skb).saddr, dev, 1)) saddr = ipv6_hdr(skb).saddr
+  if (skb !== null && ipv6_chk_addr_and_flags(dev.nd_net, ipv6_hdr(skb).saddr, dev, false, 1, IFA_F_TENTATIVE | IFA_F_OPTIMISTIC))
+    saddr = ipv6_hdr(skb).saddr
   probes -= NEIGH_VAR(neigh.parms, NEIGH_VAR_UCAST_PROBES)
   if (probes < 0) {
-    ndisc_send_ns(dev, target, target, saddr)
+    ndisc_send_ns(dev, target, target, saddr, null)
     return
   }
   probes -= NEIGH_VAR(neigh.parms, NEIGH_VAR_APP_PROBES)
@@ -333,11 +383,11 @@ const ndisc_solicit = kfunc('ndisc_solicit', (neigh: neighbour, skb: sk_buff | n
   }
   const mcaddr = new Uint8Array(16)
   addrconf_addr_solict_mult(target, mcaddr)
-  ndisc_send_ns(dev, target, mcaddr, saddr)
+  ndisc_send_ns(dev, target, mcaddr, saddr, null)
 })
 
-/** the link address in the options behind a message; null when it is not there */
-function lladdr_of(skb: sk_buff, want: number): Uint8Array | null {
+/** what an option behind a message holds, of a link address' length; null when it is not there */
+function option_of(skb: sk_buff, want: number): Uint8Array | null {
   const b = skb.head.bytes
   for (let at = skb.transport_header + SIZEOF_ND_MSG; at + 2 <= skb.tail; ) {
     const len = (b[at + 1] as number) * 8
@@ -357,17 +407,34 @@ const ndisc_recv_ns = kfunc('ndisc_recv_ns', (skb: sk_buff): number => {
   if (skb.tail - skb.transport_header < SIZEOF_ND_MSG) return SKB_DROP_REASON_PKT_TOO_SMALL
   const target = nd_target(skb)
   if (ipv6_addr_is_multicast(target)) return SKB_DROP_REASON_IPV6_NDISC_BAD_OPTIONS
-  const lladdr = lladdr_of(skb, ND_OPT_SOURCE_LL_ADDR)
+  const lladdr = option_of(skb, ND_OPT_SOURCE_LL_ADDR)
+  const dad = ipv6_addr_any(saddr)
+  // who asks whether an address is free asks all that may have it, and has none himself
+  if (dad && (!ipv6_addr_is_solict_mult(daddr) || lladdr !== null)) return SKB_DROP_REASON_NOT_SPECIFIED
+  const nonce = option_of(skb, ND_OPT_NONCE)
   const inc = ipv6_addr_is_multicast(daddr)
   const ifp = ipv6_get_ifaddr(dev.nd_net, target, dev, 1)
   if (ifp === null) return SKB_DROP_REASON_NOT_SPECIFIED
+  if (ifp.flags & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC)) {
+    if (dad) {
+      const own = nonce !== null && ifp.dad_nonce !== null && nonce.every((v, i) => v === ifp.dad_nonce?.[i])
+      if (own) in6_ifa_put(ifp)
+      else addrconf_dad_failure(skb, ifp)
+      return SKB_DROP_REASON_NOT_SPECIFIED
+    }
+    if (!(ifp.flags & IFA_F_OPTIMISTIC)) {
+      in6_ifa_put(ifp)
+      return SKB_DROP_REASON_NOT_SPECIFIED
+    }
+  }
   if (tracer.on) decide('ndisc_recv_ns', 'this is ours: answered', {})
-  if (ipv6_addr_any(saddr)) {
-    ndisc_send_na(dev, in6addr_linklocal_allnodes, target, false, false, true, true)
+  const router = ifp.idev.cnf.forwarding !== 0
+  if (dad) {
+    ndisc_send_na(dev, in6addr_linklocal_allnodes, target, router, false, true, true)
   } else {
-    const neigh = lladdr !== null || !inc ? __neigh_lookup(nd_tbl, saddr, dev, !inc || lladdr !== null || !dev.addr_len) : null
+    const neigh = __neigh_lookup(nd_tbl, saddr, dev, !inc || lladdr !== null || !dev.addr_len)
     if (neigh !== null) neigh_update(neigh, lladdr, NUD_STALE, NEIGH_UPDATE_F_WEAK_OVERRIDE | NEIGH_UPDATE_F_OVERRIDE, 0)
-    if (neigh !== null || dev.header_ops === null) ndisc_send_na(dev, saddr, target, false, true, true, inc)
+    if (neigh !== null || dev.header_ops === null) ndisc_send_na(dev, saddr, target, router, true, inc, inc)
     if (neigh !== null) neigh_release(neigh)
   }
   in6_ifa_put(ifp)
@@ -380,10 +447,11 @@ const ndisc_recv_na = kfunc('ndisc_recv_na', (skb: sk_buff): number => {
   const target = nd_target(skb)
   if (ipv6_addr_is_multicast(target)) return SKB_DROP_REASON_IPV6_NDISC_BAD_OPTIONS
   const flags = icmp6_hdr(skb).data32
-  const lladdr = lladdr_of(skb, ND_OPT_TARGET_LL_ADDR)
+  const lladdr = option_of(skb, ND_OPT_TARGET_LL_ADDR)
   const ifp = ipv6_get_ifaddr(dev.nd_net, target, dev, 1)
   if (ifp !== null) {
-    in6_ifa_put(ifp)
+    if (skb.pkt_type !== PACKET_LOOPBACK && ifp.flags & IFA_F_TENTATIVE) addrconf_dad_failure(skb, ifp)
+    else in6_ifa_put(ifp)
     return SKB_DROP_REASON_NOT_SPECIFIED
   }
   const neigh = neigh_lookup(nd_tbl, target, dev)
@@ -406,7 +474,7 @@ const ndisc_recv_na = kfunc('ndisc_recv_na', (skb: sk_buff): number => {
 })
 
 export const ndisc_rcv = kfunc('ndisc_rcv', (skb: sk_buff): number => {
-  skb_push(skb, skb.data - skb.transport_header)
+  __skb_push(skb, skb.data - skb.transport_header)
   if (ipv6_hdr(skb).hop_limit !== 255) return SKB_DROP_REASON_IPV6_NDISC_HOP_LIMIT
   const hdr = icmp6_hdr(skb)
   if (hdr.icmp6_code !== 0) return SKB_DROP_REASON_IPV6_NDISC_BAD_CODE

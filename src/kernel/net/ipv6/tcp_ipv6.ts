@@ -1,5 +1,5 @@
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
-import { decide, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
+import { decide, traceIndirect, tracer } from '../../../trace/tracer.ts'
 import {
   IPPROTO_TCP,
   MAX_TCP_HEADER,
@@ -117,6 +117,7 @@ import { security_inet_conn_request, security_sk_classify_flow, security_skb_cla
 import { netif_index_is_l3_master } from '../core/dev.ts'
 import { dst_check, dst_hold_safe, dst_release, skb_dst_dev_net_rcu, skb_dst_set, skb_dst_set_noref } from '../core/dst.ts'
 import { register_pernet_subsys } from '../core/net_namespace.ts'
+import { trace_tcp_bad_csum, trace_tcp_send_reset } from '../core/net-traces.ts'
 import { reqsk_put, tcp_synack_window } from '../core/request_sock.ts'
 import { secure_tcpv6_seq_and_ts_off } from '../core/secure_seq.ts'
 import {
@@ -818,15 +819,7 @@ const tcp_v6_send_reset = kfunc('tcp_v6_send_reset', (sk: sock | null, skb: sk_b
     }
   } else if (net_ipv6(n).sysctl.flowlabel_reflect & FLOWLABEL_REFLECT_TCP_RESET) label = ipv6h.flowinfo & 0xfffff
 
-  if (tracer.on)
-    tracepoint('tcp', 'tcp_send_reset', {
-      skb,
-      sk,
-      reason,
-      state: sk === null ? 0 : sk.sk_state,
-      sport: th.dest,
-      dport: th.source,
-    })
+  if (tracer.on) trace_tcp_send_reset(sk, skb, reason, sk !== null && sk_fullsock(sk))
 
   const tclass = ipv6h.dsfield
   tcp_v6_send_response(sk, skb, { seq, ack: ack_seq, win: 0, tsval: 0, tsecr: 0, oif, rst: 1, tclass, label, priority, txhash })
@@ -1088,7 +1081,7 @@ export const tcp_v6_do_rcv = kfunc('tcp_v6_do_rcv', (sk: sock, skb: sk_buff): nu
   discard: {
     if (tcp_checksum_complete(skb)) {
       reason = SKB_DROP_REASON_TCP_CSUM
-      if (tracer.on) tracepoint('tcp', 'tcp_bad_csum', { skb })
+      if (tracer.on) trace_tcp_bad_csum(skb)
       sk.sk_net.mib.tcp.InCsumErrors++
       sk.sk_net.mib.tcp.InErrs++
       break discard
@@ -1390,7 +1383,7 @@ export const tcp_v6_rcv = kfunc('tcp_v6_rcv', (skb: sk_buff): number => {
   }
   if (next === CSUM_ERROR) {
     reason = SKB_DROP_REASON_TCP_CSUM
-    if (tracer.on) tracepoint('tcp', 'tcp_bad_csum', { skb })
+    if (tracer.on) trace_tcp_bad_csum(skb)
     n.mib.tcp.InCsumErrors++
   }
   if (next === CSUM_ERROR || next === BAD_PACKET) n.mib.tcp.InErrs++

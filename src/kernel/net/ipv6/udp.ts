@@ -1,6 +1,6 @@
 import { random } from '../../../sim/random.ts'
 import { kfunc } from '../../../trace/kfunc.ts'
-import { decide, tracepoint, tracer } from '../../../trace/tracer.ts'
+import { decide, tracer } from '../../../trace/tracer.ts'
 import {
   ETH_P_IP,
   IPPROTO_UDP,
@@ -112,6 +112,7 @@ import { security_sk_classify_flow } from '../../security/security.ts'
 import { __sk_queue_drop_skb, skb_copy_and_csum_datagram_msg, skb_copy_datagram_msg } from '../core/datagram.ts'
 import { dst_check, dst_confirm_neigh, dst_release, skb_dst_drop, skb_dst_set_noref } from '../core/dst.ts'
 import { sk_filter_trim_cap } from '../core/filter.ts'
+import { trace_udp_fail_queue_rcv_skb } from '../core/net-traces.ts'
 import {
   __skb_pull,
   __skb_push,
@@ -453,7 +454,7 @@ const __udpv6_queue_rcv_skb = kfunc('__udpv6_queue_rcv_skb', (sk: sock, skb: sk_
   const nomem = rc === -ENOMEM
   UDP6_INC_STATS(n, nomem ? 'RcvbufErrors' : 'MemErrors')
   UDP6_INC_STATS(n, 'InErrors')
-  if (tracer.on) tracepoint('udp', 'udp_fail_queue_rcv_skb', { rc, sport: inet_sk(sk).inet_num })
+  if (tracer.on) trace_udp_fail_queue_rcv_skb(rc, sk, skb)
   sk_skb_reason_drop(sk, skb, nomem ? SKB_DROP_REASON_SOCKET_RCVBUFF : SKB_DROP_REASON_PROTO_MEM)
   return -1
 })

@@ -1,5 +1,5 @@
 import { NF_INET_NUMHOOKS } from '../../include/generated/enums.ts'
-import { EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP } from '../../include/linux/errno.ts'
+import { EBUSY, EEXIST, EINVAL, ENFILE, ENOENT, EOPNOTSUPP } from '../../include/linux/errno.ts'
 import { NF_ACCEPT } from '../../include/linux/netfilter.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import {
@@ -8,9 +8,12 @@ import {
   type nft_ctx,
   type nft_expr,
   type nft_rule,
+  nft_set,
+  type nft_set_elem,
   nft_table,
 } from '../../include/net/netfilter/nf_tables.ts'
 import { nf_register_net_hook, nf_unregister_net_hook } from './core.ts'
+import { nft_select_set_ops } from './nft_lookup.ts'
 
 // What nfnetlink asks of nf_tables: tables, chains and rules come and go. Each request takes effect at once; the command looks
 // after a batch that fails half-way.
@@ -176,3 +179,73 @@ function flush(n: net, chain: nft_chain): void {
   for (const rule of chain.rules) nf_tables_delrule(n, chain, rule)
 }
 export const nft_delrule_by_chain = flush
+
+/** struct nft_set_desc: what is known of a set before it has elements */
+export interface set_desc {
+  klen: number
+  interval: boolean
+  map: boolean
+  /** how many elements it may have; 0: nobody said */
+  size: number
+}
+
+/** @returns 0, also when a set of that name and kind is there already, unless `excl` */
+export function nf_tables_newset(table: nft_table, name: string, desc: set_desc, udata: unknown, excl: boolean): number {
+  const there = table.sets.get(name)
+  if (there !== undefined) return excl || there.klen !== desc.klen ? -EEXIST : 0
+  const ops = nft_select_set_ops(desc.klen, desc.interval, desc.map, desc.size > 0)
+  const set = new nft_set(name, desc.klen, ops, [])
+  set.handle = ++table.hgenerator
+  set.udata = udata
+  table.sets.set(name, set)
+  return 0
+}
+
+/** @returns -EBUSY while a rule asks it */
+export function nf_tables_delset(table: nft_table, set: nft_set): number {
+  if (set.use > 0) return -EBUSY
+  nf_tables_delsetelem(set, set.elements)
+  table.sets.delete(set.name)
+  return 0
+}
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.every((v, i) => v === b[i])
+const order = (a: Uint8Array, b: Uint8Array): number => {
+  const i = a.findIndex((v, k) => v !== b[k])
+  return i < 0 ? 0 : (a[i] as number) - (b[i] as number)
+}
+const sameElement = (a: nft_set_elem, b: nft_set_elem): boolean =>
+  sameBytes(a.key, b.key) && (a.end === null ? b.end === null : b.end !== null && sameBytes(a.end, b.end))
+const overlap = (a: nft_set_elem, b: nft_set_elem): boolean =>
+  order(a.key, b.end ?? b.key) <= 0 && order(b.key, a.end ?? a.key) <= 0
+
+/** what is there already stays as it is. @returns -EEXIST when it is there and `excl`, or an interval lies in the way; -ENFILE when it is full */
+export function nf_tables_newsetelem(set: nft_set, elements: readonly nft_set_elem[], size: number, excl: boolean): number {
+  const interval = set.ops.name === 'rbtree'
+  for (const e of elements) {
+    const there = set.elements.find((x) => sameElement(x, e))
+    if (there !== undefined) {
+      if (excl) return -EEXIST
+      if (there.verdict?.code !== e.verdict?.code || there.verdict?.chain !== e.verdict?.chain) return -EEXIST
+      continue
+    }
+    if (interval && set.elements.some((x) => overlap(x, e))) return -EEXIST
+    if (size > 0 && set.elements.length >= size) return -ENFILE
+    set.elements = [...set.elements, e]
+    if (e.end === null) set.index.set(e.key.join(), e)
+    if (e.verdict?.chain) e.verdict.chain.use++
+  }
+  return 0
+}
+
+/** @returns -ENOENT when one of them is not there */
+export function nf_tables_delsetelem(set: nft_set, elements: readonly nft_set_elem[]): number {
+  for (const e of elements) {
+    const there = set.elements.find((x) => sameElement(x, e))
+    if (there === undefined) return -ENOENT
+    set.elements = set.elements.filter((x) => x !== there)
+    if (there.end === null) set.index.delete(there.key.join())
+    if (there.verdict?.chain) there.verdict.chain.use--
+  }
+  return 0
+}

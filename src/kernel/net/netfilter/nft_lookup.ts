@@ -23,6 +23,10 @@ export const nft_hash_lookup = kfunc(
   'nft_hash_lookup',
   (_n: net, set: nft_set, key: Uint8Array, from: number): nft_set_elem | null => at(set, key, from),
 )
+export const nft_rhash_lookup = kfunc(
+  'nft_rhash_lookup',
+  (_n: net, set: nft_set, key: Uint8Array, from: number): nft_set_elem | null => at(set, key, from),
+)
 export const nft_bitmap_lookup = kfunc(
   'nft_bitmap_lookup',
   (_n: net, set: nft_set, key: Uint8Array, from: number): nft_set_elem | null => at(set, key, from),
@@ -48,14 +52,19 @@ export const nft_rbtree_lookup = kfunc(
 
 const hash_fast: nft_set_ops = { name: 'hash', lookup: nft_hash_lookup_fast }
 const hash: nft_set_ops = { name: 'hash', lookup: nft_hash_lookup }
+const rhash: nft_set_ops = { name: 'hash', lookup: nft_rhash_lookup }
 const bitmap: nft_set_ops = { name: 'bitmap', lookup: nft_bitmap_lookup }
 const rbtree: nft_set_ops = { name: 'rbtree', lookup: nft_rbtree_lookup }
 
-/** the best kind of set for keys that are all known: constant time, then the least that space grows with elements */
-export function nft_select_set_ops(klen: number, interval: boolean, map: boolean): nft_set_ops {
+/**
+ * The best kind of set: constant time, then the least that space grows with elements. `size`: how many there will be is known, as of an
+ * anonymous set; only then a table of fixed size will do.
+ */
+export function nft_select_set_ops(klen: number, interval: boolean, map: boolean, size: boolean): nft_set_ops {
   if (interval) return rbtree
-  if (klen === 4) return hash_fast
-  return klen <= 2 && !map ? bitmap : hash
+  if (klen <= 2 && !map) return bitmap
+  if (!size) return rhash
+  return klen === 4 ? hash_fast : hash
 }
 
 interface nft_lookup extends nft_expr {
@@ -90,10 +99,16 @@ const nft_lookup_ops: nft_expr_ops = {
   name: 'lookup',
   eval: nft_lookup_eval,
   init: (_ctx, expr) => {
+    const { set } = expr as nft_lookup
+    set.use++
+    if (set.handle !== 0) return 0
     for (const { verdict } of (expr as nft_lookup).set.elements) if (verdict?.chain) verdict.chain.use++
     return 0
   },
   destroy: (_ctx, expr) => {
+    const { set } = expr as nft_lookup
+    set.use--
+    if (set.handle !== 0) return
     for (const { verdict } of (expr as nft_lookup).set.elements) if (verdict?.chain) verdict.chain.use--
   },
 }
@@ -102,7 +117,13 @@ const nft_lookup_ops: nft_expr_ops = {
 export function nft_lookup_expr(sreg: number, invert: boolean, klen: number, elements: readonly nft_set_elem[]): nft_expr {
   const interval = elements.some((e) => e.end !== null)
   const map = elements.some((e) => e.verdict !== null)
-  const set = new nft_set(map ? '__map%d' : '__set%d', klen, nft_select_set_ops(klen, interval, map), elements)
+  const set = new nft_set(map ? '__map%d' : '__set%d', klen, nft_select_set_ops(klen, interval, map, true), elements)
+  const e: nft_lookup = { ops: nft_lookup_ops, set, sreg, invert }
+  return e
+}
+
+/** the question whether the register is in a set with a name */
+export function nft_lookup_named(sreg: number, invert: boolean, set: nft_set): nft_expr {
   const e: nft_lookup = { ops: nft_lookup_ops, set, sreg, invert }
   return e
 }

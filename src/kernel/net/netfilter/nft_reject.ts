@@ -4,9 +4,11 @@ import {
   NF_INET_LOCAL_OUT,
   NF_INET_PRE_ROUTING,
   NFPROTO_IPV4,
+  NFPROTO_IPV6,
 } from '../../include/generated/enums.ts'
 import { EOPNOTSUPP } from '../../include/linux/errno.ts'
 import { NF_DROP } from '../../include/linux/netfilter.ts'
+import { ipv6_stub } from '../../include/net/ipv6_stubs.ts'
 import {
   type nft_expr,
   type nft_expr_ops,
@@ -26,8 +28,9 @@ interface nft_reject extends nft_expr {
   readonly type: number
   readonly icmp_code: number
 }
-/** codes of ICMP for those that both families have: no route, port, host, prohibited */
+/** codes of ICMP and of ICMPv6 for those that both have: no route, port, host, prohibited */
 const icmp_codes = [0, 3, 1, 13]
+const icmpv6_codes = [0, 4, 3, 1]
 
 const answer = (priv: nft_reject, regs: nft_regs, pkt: nft_pktinfo): void => {
   if (nft_pf(pkt) === NFPROTO_IPV4) {
@@ -36,10 +39,21 @@ const answer = (priv: nft_reject, regs: nft_regs, pkt: nft_pktinfo): void => {
       const code = priv.type === NFT_REJECT_ICMPX_UNREACH ? (icmp_codes[priv.icmp_code] ?? 0) : priv.icmp_code
       nf_send_unreach(pkt.skb, code, nft_hook(pkt))
     }
+  } else if (nft_pf(pkt) === NFPROTO_IPV6) {
+    // a packet of IPv6 is there: so is IPv6
+    const { nf_send_reset6, nf_send_unreach6 } = ipv6_stub()
+    if (priv.type === NFT_REJECT_TCP_RST) nf_send_reset6(nft_net(pkt), pkt.state.sk, pkt.skb, nft_hook(pkt))
+    else {
+      const code = priv.type === NFT_REJECT_ICMPX_UNREACH ? (icmpv6_codes[priv.icmp_code] ?? 0) : priv.icmp_code
+      nf_send_unreach6(nft_net(pkt), pkt.skb, code, nft_hook(pkt))
+    }
   }
   regs.verdict.code = NF_DROP
 }
 const nft_reject_ipv4_eval = (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
+  answer(expr as nft_reject, regs, pkt)
+}
+const nft_reject_ipv6_eval = (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
   answer(expr as nft_reject, regs, pkt)
 }
 const nft_reject_inet_eval = (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
@@ -53,9 +67,12 @@ const ops = (evaluate: nft_expr_ops['eval']): nft_expr_ops => ({
   validate: ({ chain }) => (chain === null || chain.ops === null || hooks.includes(chain.ops.hooknum) ? 0 : -EOPNOTSUPP),
 })
 const nft_reject_ipv4_ops = ops(nft_reject_ipv4_eval)
+const nft_reject_ipv6_ops = ops(nft_reject_ipv6_eval)
 const nft_reject_inet_ops = ops(nft_reject_inet_eval)
 
 export const nft_reject_expr = (family: number, type: number, icmp_code: number): nft_expr => {
-  const e: nft_reject = { ops: family === NFPROTO_IPV4 ? nft_reject_ipv4_ops : nft_reject_inet_ops, type, icmp_code }
+  const by_family =
+    family === NFPROTO_IPV4 ? nft_reject_ipv4_ops : family === NFPROTO_IPV6 ? nft_reject_ipv6_ops : nft_reject_inet_ops
+  const e: nft_reject = { ops: by_family, type, icmp_code }
   return e
 }

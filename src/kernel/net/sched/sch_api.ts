@@ -1,6 +1,6 @@
 import { clock } from '../../../sim/clock.ts'
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
-import { traceIndirect, tracer } from '../../../trace/tracer.ts'
+import { traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
 import {
   __NET_XMIT_STOLEN,
   __QDISC_STATE_DEACTIVATED,
@@ -159,6 +159,10 @@ const qdisc_leaf = kfunc('qdisc_leaf', (p: Qdisc, classid: number, extack: ref<s
 export class qdisc_watchdog_t {
   readonly timer: hrtimer = new hrtimer(this)
   qdisc!: Qdisc
+
+  get netnsName(): string {
+    return this.qdisc.dev_queue.dev.nd_net.name
+  }
 }
 
 /** the discipline that a device queue sends through, above whatever `q` is inside of */
@@ -266,6 +270,7 @@ const qdisc_create = kfunc(
       }
     }
     qdisc_hash_add(sch, false)
+    if (tracer.on) tracepoint('qdisc', 'qdisc_create', { dev: dev.name, kind: ops.id, parent })
     return sch
   },
 )

@@ -14,6 +14,7 @@ import {
   TCQ_F_BUILTIN,
   TCQ_F_CAN_BYPASS,
   TCQ_F_CPUSTATS,
+  TCQ_F_INVISIBLE,
   TCQ_F_NOLOCK,
   TCQ_F_NOPARENT,
   TCQ_F_ONETXQUEUE,
@@ -43,6 +44,7 @@ import {
   validate_xmit_skb_list,
 } from '../core/dev.ts'
 import { net_hotdata } from '../core/hotdata.ts'
+import { trace_qdisc_dequeue, trace_qdisc_gone } from '../core/net-traces.ts'
 import { kfree_skb_reason } from '../core/skbuff.ts'
 
 // ---- include/net/sch_generic.h
@@ -218,7 +220,9 @@ const dequeue_skb = kfunc(
     packets.v = 1
     if (q.gso_skb.first !== null) {
       validate.v = false
-      return dequeue_parked(q, q.gso_skb, txq)
+      const parked = dequeue_parked(q, q.gso_skb, txq)
+      if (tracer.on) trace_qdisc_dequeue(q, txq, packets.v, parked)
+      return parked
     }
     validate.v = true
     if (q.flags & TCQ_F_ONETXQUEUE && netif_xmit_frozen_or_stopped(txq)) {
@@ -234,6 +238,7 @@ const dequeue_skb = kfunc(
       if (q.flags & TCQ_F_ONETXQUEUE) try_bulk_dequeue_skb(q, skb, txq, packets, budget)
       else try_bulk_dequeue_skb_slow(q, skb, packets)
     }
+    if (tracer.on) trace_qdisc_dequeue(q, txq, packets.v, skb)
     return skb
   },
 )
@@ -304,6 +309,7 @@ let default_qdisc_ops: Qdisc_ops | null = null
 export const qdisc_set_default = (ops: Qdisc_ops | null): void => {
   default_qdisc_ops = ops
 }
+export const get_default_qdisc_name = (): string => (default_qdisc_ops ?? pfifo_fast_ops).id
 export const get_default_qdisc_ops = (_dev: net_device, _ntx: number): Qdisc_ops => default_qdisc_ops ?? pfifo_fast_ops
 /** sch_mq.ts, for devices with several queues */
 let mq_qdisc_ops: Qdisc_ops | null = null
@@ -444,6 +450,7 @@ export const qdisc_create_dflt = kfunc(
 )
 /** gives up every packet that the discipline holds */
 export const qdisc_reset = kfunc('qdisc_reset', (q: Qdisc): void => {
+  if (tracer.on) trace_qdisc_gone('qdisc_reset', q)
   q.ops.reset?.(q)
   for (const list of [q.gso_skb, q.skb_bad_txq])
     for (let skb = __skb_dequeue(list); skb !== null; skb = __skb_dequeue(list)) kfree_skb_reason(skb, SKB_DROP_REASON_QDISC_DROP)
@@ -462,6 +469,7 @@ const __qdisc_destroy = kfunc('__qdisc_destroy', (qdisc: Qdisc): void => {
   if (i >= 0) hash.splice(i, 1)
   qdisc_reset(qdisc)
   qdisc.ops.destroy?.(qdisc)
+  if (tracer.on) trace_qdisc_gone('qdisc_destroy', qdisc)
 })
 export const qdisc_put = kfunc('qdisc_put', (qdisc: Qdisc | null): void => {
   if (qdisc === null || qdisc.flags & TCQ_F_BUILTIN) return
@@ -472,9 +480,10 @@ export const qdisc_refcount_inc = (qdisc: Qdisc): void => {
   if (!(qdisc.flags & TCQ_F_BUILTIN)) qdisc.refcnt++
 }
 /** makes a discipline findable by its handle */
-export const qdisc_hash_add = kfunc('qdisc_hash_add', (q: Qdisc, _invisible: boolean): void => {
+export const qdisc_hash_add = kfunc('qdisc_hash_add', (q: Qdisc, invisible: boolean): void => {
   const hash = qdisc_dev(q).qdisc_hash
   if (!hash.includes(q)) hash.push(q)
+  if (invisible) q.flags |= TCQ_F_INVISIBLE
 })
 
 export const dev_init_scheduler = kfunc('dev_init_scheduler', (dev: net_device): void => {
@@ -555,3 +564,8 @@ export const dev_shutdown = kfunc('dev_shutdown', (dev: net_device): void => {
   }
   dev.qdisc = noop_qdisc
 })
+
+/** include/net/sch_generic.h: no queue has anything that would take a packet yet */
+export const qdisc_tx_is_noop = kfunc('qdisc_tx_is_noop', (dev: net_device): boolean =>
+  dev._tx.every((txq) => txq.qdisc === noop_qdisc),
+)

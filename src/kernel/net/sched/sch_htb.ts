@@ -606,7 +606,23 @@ module_init(() => {
           classid: id,
           parentid: cl.parent?.classid ?? TC_H_ROOT,
           leaf: cl.level ? null : cl.q,
-          options: { prio: cl.prio, rate: cl.rate, ceil: cl.ceil, burst: cl.burst, cburst: cl.cburst },
+          options: {
+            prio: cl.prio,
+            rate: cl.rate,
+            ceil: cl.ceil,
+            burst: cl.burst,
+            cburst: cl.cburst,
+            quantum: cl.quantum,
+            level: cl.level,
+          },
+          xstats: {
+            lends: cl.lends,
+            borrows: cl.borrows,
+            giants: 0,
+            // in ticks of tc, 64 ns each: PSCHED_NS2TICKS()
+            tokens: Math.trunc(cl.tokens / 64),
+            ctokens: Math.trunc(cl.ctokens / 64),
+          },
           stats: {
             ...cl.bstats,
             qlen: cl.level ? 0 : cl.q.q.qlen,

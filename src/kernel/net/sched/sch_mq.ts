@@ -36,7 +36,9 @@ const mq_init = kfunc('mq_init', (sch: Qdisc, _opt: tca_options | null, _extack:
   return 0
 })
 const mq_destroy = kfunc('mq_destroy', (sch: Qdisc): void => {
-  for (const q of qdisc_priv<mq_sched>(sch).qdiscs) qdisc_put(q)
+  // null when mq_init() refused the device
+  const priv = qdisc_priv<mq_sched | null>(sch)
+  if (priv !== null) for (const q of priv.qdiscs) qdisc_put(q)
 })
 const mq_attach = kfunc('mq_attach', (sch: Qdisc): void => {
   const priv = qdisc_priv<mq_sched>(sch)

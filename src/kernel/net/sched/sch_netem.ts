@@ -156,6 +156,7 @@ const netem_enqueue = kfunc('netem_enqueue', (first: sk_buff, sch: Qdisc, to_fre
   if (skb2 !== null) {
     const rootq = qdisc_root(sch)
     skb2.cb = { time_to_send: 0, copied: true } satisfies netem_skb_cb
+    if (tracer.on) traceIndirect('rootq->enqueue', nameOf(rootq.enqueue))
     rootq.enqueue?.(skb2, rootq, to_free)
     skb2 = null
   }

@@ -228,6 +228,9 @@ function table(net: net): unix_table {
   }
   return t
 }
+/** all of a namespace, bucket by bucket, as unix_diag shows them */
+export const unix_sockets = (net: net): unix_sock[] =>
+  ((net.unx.table as unix_table | null)?.buckets ?? []).flatMap((b) => [...b].reverse())
 const table_lock = (net: net, hash: number): spinlock_t => table(net).locks[hash] ?? fallback
 
 const unix_peer = (sk: sock): unix_sock | null => unix_sk(sk).peer
@@ -492,6 +495,7 @@ const unix_release_sock = kfunc('unix_release_sock', (s: sock, embrion: number):
       skpair.sk_shutdown = SHUTDOWN_MASK
       if (skb !== null || embrion) skpair.sk_err = ECONNRESET
       unix_state_unlock(skpair)
+      if (tracer.on) traceIndirect('sk->sk_state_change', nameOf(skpair.sk_state_change))
       skpair.sk_state_change(skpair)
       sk_wake_async(skpair, SOCK_WAKE_WAITD, POLL_HUP)
     }
@@ -609,6 +613,7 @@ const unix_create = kfunc('unix_create', (net: net, sock: socket, protocol: numb
 const unix_release = kfunc('unix_release', (sock: socket): number => {
   const { sk } = sock
   if (sk === null) return 0
+  if (tracer.on) traceIndirect('sk->sk_prot->close', nameOf(sk.sk_prot.close))
   sk.sk_prot.close?.(sk, 0)
   unix_release_sock(sk, 0)
   sock.sk = null
@@ -1489,6 +1494,7 @@ const unix_stream_recv_urg = kfunc('unix_stream_recv_urg', (state: unix_stream_r
   }
   spin_unlock(sk.sk_receive_queue.lock)
   unix_state_unlock(sk)
+  if (tracer.on) traceIndirect('state->recv_actor', nameOf(state.recv_actor))
   const chunk = state.recv_actor(oob_skb, 0, 1, state)
   if (!(state.flags & MSG_PEEK)) UNIXCB(oob_skb).consumed += 1
   mutex_unlock(sk.iolock)
@@ -1620,7 +1626,9 @@ const unix_stream_read_generic = kfunc(
       }
       if (msg !== null && msg.msg_name !== null && skb.sk !== null) unix_copy_addr(msg, skb.sk)
 
-      const chunk = state.recv_actor(skb, skip, Math.min(unix_skb_len(skb) - skip, size), state)
+      const room = Math.min(unix_skb_len(skb) - skip, size)
+      if (tracer.on) traceIndirect('state->recv_actor', nameOf(state.recv_actor))
+      const chunk = state.recv_actor(skb, skip, room, state)
       if (chunk < 0) {
         if (copied === 0) copied = -EFAULT
         break
@@ -1681,6 +1689,7 @@ const unix_shutdown = kfunc('unix_shutdown', (sock: socket, how: number): number
   const other = sk.peer
   if (other !== null) sock_hold(other)
   unix_state_unlock(sk)
+  if (tracer.on) traceIndirect('sk->sk_state_change', nameOf(sk.sk_state_change))
   sk.sk_state_change(sk)
 
   if (other !== null && (sk.sk_type === SOCK_STREAM || sk.sk_type === SOCK_SEQPACKET)) {
@@ -1691,6 +1700,7 @@ const unix_shutdown = kfunc('unix_shutdown', (sock: socket, how: number): number
     unix_state_lock(other)
     other.sk_shutdown |= peer_mode
     unix_state_unlock(other)
+    if (tracer.on) traceIndirect('sk->sk_state_change', nameOf(other.sk_state_change))
     other.sk_state_change(other)
     if (peer_mode === SHUTDOWN_MASK) sk_wake_async(other, SOCK_WAKE_WAITD, POLL_HUP)
     else if (peer_mode & RCV_SHUTDOWN) sk_wake_async(other, SOCK_WAKE_WAITD, POLL_IN)

@@ -2,9 +2,21 @@ import { __in_dev_get_rtnl, type in_ifaddr } from '../../../kernel/include/linux
 import type { net_device } from '../../../kernel/include/linux/netdevice.ts'
 import { IFA_F_PERMANENT, IFA_F_SECONDARY, RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from '../../../kernel/include/linux/rtnetlink.ts'
 import { inet_add_addr, inet_del_addr } from '../../../kernel/net/ipv4/devinet.ts'
+import type { Json } from '../json.ts'
 import { fail, rtnl, type Words } from '../words.ts'
-import { address, type Context, device, dotted, ip6, prefix, refuse6 } from './context.ts'
-import { linkLine, linkName, operstate, parseFilter, selected, statistics } from './link.ts'
+import { type Address6, address, asJson, type Context, device, dotted, ip6, prefix, refuse6 } from './context.ts'
+import {
+  breakOf,
+  briefHead,
+  briefHeadJson,
+  headLine,
+  linkJson,
+  linkLine,
+  parseFilter,
+  selected,
+  statistics,
+  statisticsJson,
+} from './link_show.ts'
 import { scopeName, scopeOf } from './names.ts'
 
 const USAGE = 255
@@ -98,22 +110,70 @@ function flush(c: Context, w: Words): string {
 
 function show(c: Context, w: Words): string {
   const f = parseFilter(c, w, true)
+  const scope = f.scope === null ? null : (scopeOf(f.scope) ?? w.invalid(f.scope, 'invalid scope'))
   let out = ''
+  const rows: Json[] = []
   for (const d of selected(c, f)) {
-    const list = c.family === 6 ? [] : [...addressesOf(d)].filter((ifa) => f.label === null || ifa.ifa_label === f.label)
-    if (c.family !== 0 && list.length === 0) continue
+    const list = (c.family === 6 ? [] : [...addressesOf(d)]).filter(
+      (ifa) => (f.label === null || ifa.ifa_label === f.label) && (scope === null || ifa.ifa_scope === scope),
+    )
+    const six =
+      c.family === 4 || ip6.list === null
+        ? []
+        : ip6.list(d).filter((a) => f.label === null && (scope === null || a.scope === scope))
+    if ((c.family !== 0 || f.label !== null || scope !== null) && list.length + six.length === 0) continue
+    if (c.json) {
+      const addresses: Json[] = [...list.map((ifa) => addressJson(ifa, c.brief)), ...six.map((a) => address6Json(a, c.brief))]
+      rows.push(
+        c.brief
+          ? { ...briefHeadJson(d), addr_info: addresses }
+          : {
+              ...linkJson(c, d, false, c.family === 0),
+              addr_info: addresses,
+              ...(c.stats > 0 ? statisticsJson(c, d) : {}),
+            },
+      )
+      continue
+    }
     if (c.brief) {
-      const line = `${linkName(d).padEnd(16)} ${operstate(d).padEnd(14)} ${list.map((ifa) => `${text(ifa)} `).join('')}`
-      out += `${line}\n`
+      out += `${briefHead(d)}${[...list.map(text), ...six.map((a) => a.text)].map((t) => `${t} `).join('')}\n`
       continue
     }
     // one family only: the link's own line has no addresses of the link layer
-    const head = c.family === 0 ? linkLine(c, d, false) : `${linkLine(c, d, false).split(/\n/)[0]}\n`
-    if (!c.oneline) out += head
+    if (!c.oneline) out += `${c.family === 0 || c.details > 0 ? linkLine(c, d, false) : headLine(d, false)}\n`
     for (const ifa of list) out += addressLines(c, d, ifa)
-    if (c.stats > 0 && !c.oneline) out += statistics(d)
+    for (const a of six)
+      out +=
+        `${c.oneline ? `${d.ifindex}: ${d.name}    ` : '    '}inet6 ${a.text} scope ${scopeName(a.scope)}${a.nodad ? ' nodad' : ''} ${breakOf(c)}` +
+        '       valid_lft forever preferred_lft forever\n'
+    if (c.stats > 0 && !c.oneline) out += `${statistics(c, d).slice(1)}\n`
   }
-  return out
+  return c.json ? asJson(c, rows) : out
+}
+
+/** every address here is for ever */
+const FOREVER = { valid_life_time: 0xffffffff, preferred_life_time: 0xffffffff }
+
+const addressJson = (ifa: in_ifaddr, brief: boolean): Json => ({
+  family: brief ? undefined : 'inet',
+  local: dotted(ifa.ifa_local),
+  address: ifa.ifa_local === ifa.ifa_address ? undefined : dotted(ifa.ifa_address),
+  prefixlen: ifa.ifa_prefixlen,
+  ...(brief
+    ? {}
+    : {
+        broadcast: ifa.ifa_broadcast ? dotted(ifa.ifa_broadcast) : undefined,
+        scope: scopeName(ifa.ifa_scope),
+        secondary: ifa.ifa_flags & IFA_F_SECONDARY ? true : undefined,
+        dynamic: ifa.ifa_flags & IFA_F_PERMANENT ? undefined : true,
+        label: ifa.ifa_label,
+        ...FOREVER,
+      }),
+})
+const address6Json = (a: Address6, brief: boolean): Json => {
+  const [local = '', length = '0'] = a.text.split('/')
+  const short = { local, prefixlen: Number(length) }
+  return brief ? short : { family: 'inet6', ...short, scope: scopeName(a.scope), nodad: a.nodad || undefined, ...FOREVER }
 }
 
 const text = (ifa: in_ifaddr): string =>
@@ -126,9 +186,8 @@ function addressLines(c: Context, d: net_device, ifa: in_ifaddr): string {
   const secondary = ifa.ifa_flags & IFA_F_SECONDARY ? 'secondary ' : ''
   const dynamic = ifa.ifa_flags & IFA_F_PERMANENT ? '' : 'dynamic '
   const head = c.oneline ? `${d.ifindex}: ${d.name}    ` : '    '
-  const nl = c.oneline ? '\\' : '\n'
   return (
-    `${head}inet ${text(ifa)}${brd} scope ${scopeName(ifa.ifa_scope)} ${secondary}${dynamic}${ifa.ifa_label}${nl}` +
+    `${head}inet ${text(ifa)}${brd} scope ${scopeName(ifa.ifa_scope)} ${secondary}${dynamic}${ifa.ifa_label}${breakOf(c)}` +
     '       valid_lft forever preferred_lft forever\n'
   )
 }

@@ -3,6 +3,7 @@ import type { net_device } from '../../../kernel/include/linux/netdevice.ts'
 import type { net } from '../../../kernel/include/net/net_namespace.ts'
 import { __dev_get_by_name } from '../../../kernel/net/core/dev.ts'
 import { ipv4 } from '../../scenario.ts'
+import { type Json, json } from '../json.ts'
 import { fail, type Words } from '../words.ts'
 
 /** What `ip` was told before its object. */
@@ -17,13 +18,26 @@ export interface Context {
   oneline: boolean
   brief: boolean
   numeric: boolean
+  /** -j, -p */
+  json: boolean
+  pretty: boolean
 }
 
 /** what `ip -6` can do; there when IPv6 was loaded, see loadIpv6() */
 export const ip6: {
   address: ((c: Context, w: Words, adding: boolean) => string) | null
   route: ((c: Context, w: Words, adding: boolean) => string) | null
-} = { address: null, route: null }
+  /** the addresses of a device */
+  list: ((d: net_device) => Address6[]) | null
+} = { address: null, route: null, list: null }
+
+/** an IPv6 address as `ip addr` shows it: `fd00::1/64` */
+export interface Address6 {
+  text: string
+  /** RT_SCOPE_* */
+  scope: number
+  nodad: boolean
+}
 
 /** @throws CommandFailure when there is no such device */
 export function device(c: Context, name: string): net_device {
@@ -87,3 +101,6 @@ export function address(w: Words, kind = 'inet address'): number {
   if (a === null) fail(`Error: ${kind} is expected rather than "${word}".`)
   return a
 }
+
+/** what a command shows, as -j and -p have it */
+export const asJson = (c: Context, rows: readonly Json[]): string => `${json(rows, c.pretty)}\n`

@@ -1,32 +1,19 @@
 import {
-  ARPHRD_LOOPBACK,
   IFF_ALLMULTI,
-  IFF_AUTOMEDIA,
-  IFF_BROADCAST,
-  IFF_DEBUG,
-  IFF_DORMANT,
   IFF_DYNAMIC,
-  IFF_ECHO,
-  IFF_LOOPBACK,
-  IFF_LOWER_UP,
-  IFF_MASTER,
   IFF_MULTICAST,
   IFF_NOARP,
   IFF_NOTRAILERS,
-  IFF_POINTOPOINT,
-  IFF_PORTSEL,
   IFF_PROMISC,
-  IFF_RUNNING,
-  IFF_SLAVE,
   IFF_UP,
 } from '../../../kernel/include/generated/enums.ts'
-import { type net_device, rtnl_link_stats64 } from '../../../kernel/include/linux/netdevice.ts'
 import type { rtnl_link_attrs } from '../../../kernel/include/net/rtnetlink.ts'
-import { dev_get_flags, dev_get_iflink, dev_get_stats, dev_valid_name } from '../../../kernel/net/core/dev.ts'
+import { dev_valid_name } from '../../../kernel/net/core/dev.ts'
 import { rtnl_changelink, rtnl_dellink, rtnl_newlink, rtnl_setlink } from '../../../kernel/net/core/rtnetlink.ts'
 import { fail, rtnl, type Words } from '../words.ts'
-import { type Context, colons, device, netnsOf } from './context.ts'
-import { detailsOf, kindData } from './link_kinds.ts'
+import { type Context, device, netnsOf } from './context.ts'
+import { kindData } from './link_kinds.ts'
+import { showLinks } from './link_show.ts'
 
 const USAGE = 255
 
@@ -36,7 +23,7 @@ export function ipLink(c: Context, w: Words): string {
   if ('add'.startsWith(what)) return add(c, w)
   if ('set'.startsWith(what) || 'change'.startsWith(what)) return set(c, w)
   if ('delete'.startsWith(what)) return del(c, w)
-  if ('show'.startsWith(what) || 'lst'.startsWith(what) || 'list'.startsWith(what)) return show(c, w)
+  if ('show'.startsWith(what) || 'lst'.startsWith(what) || 'list'.startsWith(what)) return showLinks(c, w)
   if (['replace', 'xstats', 'afstats', 'property'].some((o) => o.startsWith(what)))
     fail(`"ip link ${what}" is not there on this host.`)
   fail(`Command "${what}" is unknown, try "ip link help".`, USAGE)
@@ -156,146 +143,4 @@ function del(c: Context, w: Words): string {
   const dev = device(c, r.dev)
   rtnl(() => rtnl_dellink(dev))
   return ''
-}
-
-// ---- showing
-
-/** what a line of `ip link` or `ip addr` is asked for */
-export interface Filter {
-  dev: net_device | null
-  up: boolean
-  master: net_device | null
-  type: string | null
-  /** what stands behind, for `ip addr` */
-  to: { address: number; length: number } | null
-  scope: number | null
-  label: string | null
-}
-
-export function parseFilter(c: Context, w: Words, addresses: boolean): Filter {
-  const f: Filter = { dev: null, up: false, master: null, type: null, to: null, scope: null, label: null }
-  while (!w.done) {
-    const word = w.next()
-    if (word === 'up') f.up = true
-    else if (word === 'master') f.master = device(c, w.next())
-    else if (word === 'type') f.type = w.next()
-    else if (addresses && word === 'label') f.label = w.next()
-    else if (['group', 'vrf', 'nomaster', 'scope', 'to', 'dynamic', 'permanent'].includes(word))
-      fail(`Error: "${word}" is not there on this host.`)
-    else {
-      const name = word === 'dev' ? w.next() : word
-      if (f.dev !== null) w.garbage('dev', name)
-      const dev = c.net.dev_name_head.get(name)
-      if (dev === undefined) fail(`Device "${name}" does not exist.`)
-      f.dev = dev
-    }
-  }
-  return f
-}
-
-export const selected = (c: Context, f: Filter): net_device[] =>
-  [...c.net.dev_base_head]
-    .sort((a, b) => a.ifindex - b.ifindex)
-    .filter(
-      (d) =>
-        (f.dev === null || d === f.dev) &&
-        (!f.up || d.flags & IFF_UP) &&
-        (f.master === null || d.master === f.master) &&
-        (f.type === null || d.rtnl_link_ops?.kind === f.type),
-    )
-
-function show(c: Context, w: Words): string {
-  return selected(c, parseFilter(c, w, false))
-    .map((d) => (c.brief ? briefLink(c, d) : `${linkLine(c, d, true)}${c.stats > 0 ? statistics(d) : ''}`))
-    .join('')
-}
-
-const flagNames: readonly (readonly [number, string])[] = [
-  [IFF_LOOPBACK, 'LOOPBACK'],
-  [IFF_BROADCAST, 'BROADCAST'],
-  [IFF_POINTOPOINT, 'POINTOPOINT'],
-  [IFF_MULTICAST, 'MULTICAST'],
-  [IFF_NOARP, 'NOARP'],
-  [IFF_ALLMULTI, 'ALLMULTI'],
-  [IFF_PROMISC, 'PROMISC'],
-  [IFF_MASTER, 'MASTER'],
-  [IFF_SLAVE, 'SLAVE'],
-  [IFF_DEBUG, 'DEBUG'],
-  [IFF_DYNAMIC, 'DYNAMIC'],
-  [IFF_AUTOMEDIA, 'AUTOMEDIA'],
-  [IFF_PORTSEL, 'PORTSEL'],
-  [IFF_NOTRAILERS, 'NOTRAILERS'],
-  [IFF_UP, 'UP'],
-  [IFF_LOWER_UP, 'LOWER_UP'],
-  [IFF_DORMANT, 'DORMANT'],
-  [IFF_ECHO, 'ECHO'],
-]
-
-/** dev_get_flags() as programs get it: promiscuity and groups only where the user asked for them */
-function userFlags(d: net_device): number {
-  return (dev_get_flags(d) & ~(IFF_PROMISC | IFF_ALLMULTI)) | (d.gflags & (IFF_PROMISC | IFF_ALLMULTI))
-}
-
-export function linkFlags(d: net_device): string {
-  const flags = userFlags(d)
-  const names = flags & IFF_UP && !(flags & IFF_RUNNING) ? ['NO-CARRIER'] : []
-  for (const [bit, name] of flagNames) if (flags & bit) names.push(name)
-  const below = lowerIn(d)
-  if (below !== null && !(below.flags & IFF_UP)) names.push('M-DOWN')
-  return `<${names.join(',')}>`
-}
-
-const lowerIn = (d: net_device): net_device | null => {
-  const i = dev_get_iflink(d)
-  const below = i === d.ifindex || linkNet(d) !== d.nd_net ? undefined : d.nd_net.dev_by_index.get(i)
-  return below ?? null
-}
-const linkNet = (d: net_device): net_device['nd_net'] => d.rtnl_link_ops?.get_link_net?.(d) ?? d.nd_net
-
-/** eth0@if2: a device on, or tied to, another */
-export function linkName(d: net_device): string {
-  const i = dev_get_iflink(d)
-  if ((i === d.ifindex && linkNet(d) === d.nd_net) || i === 0) return d.name
-  return `${d.name}@${lowerIn(d)?.name ?? `if${i}`}`
-}
-
-const states = ['UNKNOWN', 'NOTPRESENT', 'DOWN', 'LOWERLAYERDOWN', 'TESTING', 'DORMANT', 'UP']
-export const operstate = (d: net_device): string => (d.flags & IFF_UP ? (states[d.operstate] ?? 'UNKNOWN') : 'DOWN')
-
-export function linkLine(c: Context, d: net_device, link: boolean): string {
-  const nl = c.oneline ? '\\' : '\n'
-  const qdisc = d.qdisc?.ops?.id ?? 'noop'
-  const master = d.master === null ? '' : `master ${d.master.name} `
-  const mode = link ? 'mode DEFAULT ' : ''
-  const qlen = d.tx_queue_len ? `qlen ${d.tx_queue_len}` : ''
-  const group = d.group === 0 ? 'default' : String(d.group)
-  const loop = d.type === ARPHRD_LOOPBACK
-  const n = linkNet(d)
-  const i = dev_get_iflink(d)
-  const peer = i !== 0 && n !== d.nd_net ? (n.name === '' ? ' link-netnsid 0' : ` link-netns ${n.name}`) : ''
-  return (
-    `${d.ifindex}: ${linkName(d)}: ${linkFlags(d)} mtu ${d.mtu} qdisc ${qdisc} ${master}state ${operstate(d)} ` +
-    `${mode}group ${group} ${qlen}${nl}    link/${loop ? 'loopback' : 'ether'} ${colons(d.dev_addr)} brd ${colons(d.broadcast)}` +
-    `${peer}${c.details > 0 ? detailsOf(c, d) : ''}\n`
-  )
-}
-
-const briefLink = (_c: Context, d: net_device): string =>
-  `${linkName(d).padEnd(16)} ${operstate(d).padEnd(14)} ${colons(d.dev_addr)} ${linkFlags(d)} \n`
-
-export function statistics(d: net_device): string {
-  const s = dev_get_stats(d, new rtnl_link_stats64())
-  const rx = [s.rx_bytes, s.rx_packets, s.rx_errors, s.rx_dropped, 0, s.multicast]
-  const tx = [s.tx_bytes, s.tx_packets, s.tx_errors, s.tx_dropped, 0, s.collisions]
-  const widths = [10, 7, 6, 7, 7, 7].map((n, i) => Math.max(n, String(rx[i]).length, String(tx[i]).length))
-  const numbers = (row: number[]): string => `    ${row.map((v, i) => `${String(v).padStart(widths[i] ?? 0)} `).join('')}`
-  const head = (what: string, names: string[]): string =>
-    `    ${what}: ${names.map((n, i) => n.padStart((widths[i] ?? 0) - (i === 0 ? 4 : 0))).join(' ')}${' '.repeat(11)}`
-  return [
-    head('RX', ['bytes', 'packets', 'errors', 'dropped', 'missed', 'mcast']),
-    numbers(rx),
-    head('TX', ['bytes', 'packets', 'errors', 'dropped', 'carrier', 'collsns']),
-    numbers(tx),
-    '',
-  ].join('\n')
 }

@@ -4,7 +4,9 @@ import type { net_device } from '../../../kernel/include/linux/netdevice.ts'
 import type { rtnl_link_attrs } from '../../../kernel/include/net/rtnetlink.ts'
 import type { vlan_attrs } from '../../../kernel/net/8021q/vlan.ts'
 import type { br_info } from '../../../kernel/net/bridge/br.ts'
+import type { Json } from '../json.ts'
 import { fail, type Words } from '../words.ts'
+import { bridgeData, bridgeSlave } from './bridge.ts'
 import type { Context } from './context.ts'
 
 const USAGE = 255
@@ -20,9 +22,24 @@ type ParseLink = (w: Words) => Parsed
 interface Kind {
   parse: (c: Context, w: Words, tb: rtnl_link_attrs, parseLink: ParseLink) => unknown
   details?: (d: net_device) => string
+  /** of a device that this kind of device is the master of, with a line break before it */
+  slave?: (d: net_device) => string
+  /** the same as IFLA_INFO_DATA has it, for -j */
+  json?: (d: net_device) => Members
 }
+type Members = Record<string, Json | undefined>
 
 const unknownWord = (kind: string, word: string): never => fail(`${kind}: unknown command "${word}"?`, USAGE)
+
+const vlanProtocol = (d: net_device): string => (vlan_dev_priv(d).vlan_proto === ETH_P_8021AD ? '802.1ad' : '802.1Q')
+const vlanFlags = (d: net_device): string[] =>
+  [
+    [1, 'REORDER_HDR'],
+    [2, 'GVRP'],
+    [8, 'MVRP'],
+    [4, 'LOOSE_BINDING'],
+    [16, 'BRIDGE_BINDING'],
+  ].flatMap(([b, n]) => (vlan_dev_priv(d).flags & Number(b) ? [String(n)] : []))
 
 const kinds: Readonly<Record<string, Kind>> = {
   veth: {
@@ -57,6 +74,12 @@ const kinds: Readonly<Record<string, Kind>> = {
       }
       return info
     },
+    details: (d) =>
+      bridgeData(d)
+        .map(([text, , v]) => ` ${text} ${text.endsWith('_timer') ? '   0.00' : v}`)
+        .join(''),
+    json: (d) => Object.fromEntries(bridgeData(d).map(([, key, v]) => [key, v])),
+    slave: bridgeSlave,
   },
   vlan: {
     parse: (_c, w) => {
@@ -90,17 +113,8 @@ const kinds: Readonly<Record<string, Kind>> = {
       }
       return info
     },
-    details: (d) => {
-      const v = vlan_dev_priv(d)
-      const names = [
-        [1, 'REORDER_HDR'],
-        [2, 'GVRP'],
-        [8, 'MVRP'],
-        [4, 'LOOSE_BINDING'],
-        [16, 'BRIDGE_BINDING'],
-      ].flatMap(([b, n]) => (v.flags & Number(b) ? [String(n)] : []))
-      return ` protocol ${v.vlan_proto === ETH_P_8021AD ? '802.1ad' : '802.1Q'} id ${v.vlan_id} <${names.join(',')}>`
-    },
+    details: (d) => ` protocol ${vlanProtocol(d)} id ${vlan_dev_priv(d).vlan_id} <${vlanFlags(d).join(',')}>`,
+    json: (d) => ({ protocol: vlanProtocol(d), id: vlan_dev_priv(d).vlan_id, flags: vlanFlags(d) }),
   },
 }
 
@@ -125,13 +139,47 @@ export function kindData(
   return kind === undefined ? null : kind.parse(c, w, tb, parseLink)
 }
 
-export function detailsOf(_c: Context, d: net_device): string {
+/** values of IFLA_* in the order in which `ip -d` prints them */
+const limits = (d: net_device): [text: string, key: string, value: number][] => [
+  ['numtxqueues', 'num_tx_queues', d.num_tx_queues],
+  ['numrxqueues', 'num_rx_queues', d.num_rx_queues],
+  ['gso_max_size', 'gso_max_size', d.gso_max_size],
+  ['gso_max_segs', 'gso_max_segs', d.gso_max_segs],
+  ['tso_max_size', 'tso_max_size', d.tso_max_size],
+  ['tso_max_segs', 'tso_max_segs', d.tso_max_segs],
+  ['gro_max_size', 'gro_max_size', d.gro_max_size],
+]
+
+/** how addresses of the link are made, which only IPv6 has to say */
+const genmode = (d: net_device, link: boolean): string => (link && d.ip6_ptr !== null ? 'eui64' : '')
+
+/** `ip -d`: what follows the addresses of the link layer; `link`: for `ip link` */
+export function detailsOf(d: net_device, link: boolean): string {
   const kind = d.rtnl_link_ops?.kind
-  const own = kind === undefined ? '' : ` \n    ${kind}${kindOf(kind)?.details?.(d) ?? ''}`
+  const own = kind === undefined ? '' : `\n    ${kind}${kindOf(kind)?.details?.(d) ?? ''} `
+  const slave = d.master === null ? '' : (kindOf(d.master.rtnl_link_ops?.kind ?? '')?.slave?.(d) ?? '')
+  const mode = genmode(d, link)
   return (
-    ` promiscuity ${d.promiscuity} minmtu ${d.min_mtu} maxmtu ${d.max_mtu}${own} numtxqueues ${d.num_tx_queues} numrxqueues ${d.num_rx_queues} ` +
-    `gso_max_size ${d.gso_max_size} gso_max_segs ${d.gso_max_segs} `
+    ` promiscuity ${d.promiscuity}  allmulti ${d.allmulti} minmtu ${d.min_mtu} maxmtu ${d.max_mtu} ${own}${slave}` +
+    (mode === '' ? '' : `addrgenmode ${mode} `) +
+    limits(d)
+      .map(([text, , v]) => `${text} ${v} `)
+      .join('')
   )
+}
+
+/** the same for -j */
+export function detailsJson(d: net_device, link: boolean): Members {
+  const kind = d.rtnl_link_ops?.kind
+  return {
+    promiscuity: d.promiscuity,
+    allmulti: d.allmulti,
+    min_mtu: d.min_mtu,
+    max_mtu: d.max_mtu,
+    linkinfo: kind === undefined ? undefined : { info_kind: kind, info_data: kindOf(kind)?.json?.(d) },
+    inet6_addr_gen_mode: genmode(d, link) || undefined,
+    ...Object.fromEntries(limits(d).map(([, key, v]) => [key, v])),
+  }
 }
 
 export { unknownWord }

@@ -16,8 +16,9 @@ import {
 import { jiffies } from '../../../kernel/kernel/time/timer.ts'
 import { neigh_add, neigh_delete, neigh_for_each } from '../../../kernel/net/core/neighbour.ts'
 import { arp_tbl } from '../../../kernel/net/ipv4/arp.ts'
+import type { Json } from '../json.ts'
 import { fail, rtnl, type Words } from '../words.ts'
-import { address, type Context, colons, device, dotted, prefix, refuse6 } from './context.ts'
+import { address, asJson, type Context, colons, device, dotted, prefix, refuse6 } from './context.ts'
 
 const USAGE = 255
 
@@ -130,19 +131,53 @@ function wanted(c: Context, f: Wanted): neighbour[] {
 }
 
 function show(c: Context, w: Words): string {
-  return wanted(c, filter(c, w))
-    .map((n) => line(c, n))
-    .join('')
+  const found = wanted(c, filter(c, w))
+  return c.json
+    ? asJson(
+        c,
+        found.map((n) => rowOf(c, n)),
+      )
+    : found.map((n) => line(c, n)).join('')
+}
+
+interface Shown {
+  dst: string
+  dev: string
+  lladdr: string | undefined
+  refcnt: number | undefined
+  used: number | undefined
+  confirmed: number | undefined
+  updated: number | undefined
+  probes: number | undefined
+  router: null | undefined
+  state: string[]
+}
+
+function rowOf(c: Context, n: neighbour): Shown & { [key: string]: Json | undefined } {
+  const age = (j: number): number | undefined => (c.stats > 0 ? Math.floor(Math.max(0, jiffies() - j) / HZ) : undefined)
+  return {
+    dst: dotted(n.primary_key as number),
+    dev: n.dev.name,
+    lladdr: n.nud_state & NUD_VALID ? colons(n.ha.subarray(0, 6)) : undefined,
+    refcnt: c.stats > 0 ? n.refcnt - 1 || undefined : undefined,
+    used: age(n.used),
+    confirmed: age(n.confirmed),
+    updated: age(n.updated),
+    probes: c.stats > 0 ? n.probes : undefined,
+    router: n.flags & NTF_ROUTER ? null : undefined,
+    state: order.filter((s) => (states[s] ?? 0) & n.nud_state).map((s) => s.toUpperCase()),
+  }
 }
 
 function line(c: Context, n: neighbour): string {
-  const ll = n.nud_state & NUD_VALID ? ` lladdr ${colons(n.ha.subarray(0, 6))}` : ''
-  const age = (j: number): number => Math.floor(Math.max(0, jiffies() - j) / HZ)
-  const stats =
-    c.stats > 0 ? ` ref ${n.refcnt - 1} used ${age(n.used)}/${age(n.confirmed)}/${age(n.updated)} probes ${n.probes}` : ''
-  const router = n.flags & NTF_ROUTER ? ' router' : ''
-  const state = order.filter((s) => (states[s] ?? 0) & n.nud_state).map((s) => s.toUpperCase())
-  return `${dotted(n.primary_key as number)} dev ${n.dev.name}${ll}${stats}${router} ${state.join(',')} \n`
+  const r = rowOf(c, n)
+  let out = `${r.dst} dev ${r.dev} `
+  if (r.lladdr !== undefined) out += `lladdr ${r.lladdr} `
+  if (r.router === null) out += 'router '
+  // as the real one prints it: nothing stands before "probes"
+  if (c.stats > 0)
+    out += `${r.refcnt === undefined ? '' : ` ref ${r.refcnt}`} used ${r.used}/${r.confirmed}/${r.updated}probes ${r.probes} `
+  return `${out}${r.state.join(',')} \n`
 }
 
 function flush(c: Context, w: Words): string {

@@ -8,8 +8,9 @@ import {
   fib_rule,
 } from '../../../kernel/net/core/fib_rules.ts'
 import { fib4_rule_add, fib4_rule_del, fib4_rules } from '../../../kernel/net/ipv4/fib_rules.ts'
+import type { Json } from '../json.ts'
 import { fail, rtnl, type Words } from '../words.ts'
-import { type Context, dotted, prefix } from './context.ts'
+import { asJson, type Context, dotted, prefix } from './context.ts'
 import { tableName, tableOf } from './names.ts'
 
 const USAGE = 255
@@ -94,26 +95,66 @@ function change(c: Context, w: Words, adding: boolean): string {
   return ''
 }
 
+const hex = (v: number): string => `0x${v.toString(16)}`
+const protocolOf = (p: number): string => Object.keys(protocols).find((k) => protocols[k] === p) ?? String(p)
+const actionOf = (r: fib_rule): string => Object.keys(actions).find((k) => actions[k] === r.action) ?? ''
+
+/** the three that every namespace begins with are the kernel's own; `ip rule add` does not say whose a rule is */
+const ownerOf = (r: fib_rule): string =>
+  [0, 32766, 32767].includes(r.pref) && !r.src_len && !r.dst_len && !r.mark && !r.iifname && !r.oifname ? 'kernel' : 'unspec'
+
+function ruleJson(c: Context, r: fib_rule): Json {
+  const range = (name: string, x: [number, number] | null): Record<string, Json> =>
+    x === null ? {} : x[0] === x[1] ? { [name]: x[0] } : { [`${name}_start`]: x[0], [`${name}_end`]: x[1] }
+  return {
+    priority: r.pref,
+    not: r.flags & FIB_RULE_INVERT ? null : undefined,
+    src: r.src_len ? dotted(r.src) : 'all',
+    srclen: r.src_len && r.src_len !== 32 ? r.src_len : undefined,
+    dst: r.dst_len ? dotted(r.dst) : undefined,
+    dstlen: r.dst_len && r.dst_len !== 32 ? r.dst_len : undefined,
+    tos: r.dscp ? hex(r.dscp) : undefined,
+    fwmark: r.mark || r.mark_mask ? hex(r.mark) : undefined,
+    fwmask: (r.mark || r.mark_mask) && r.mark_mask !== 0xffffffff ? hex(r.mark_mask) : undefined,
+    iif: r.iifname || undefined,
+    oif: r.oifname || undefined,
+    ...(r.uid_start || r.uid_end !== 0xffffffff ? { uid_start: r.uid_start, uid_end: r.uid_end } : {}),
+    ipproto: r.ip_proto ? protocolOf(r.ip_proto) : undefined,
+    ...range('sport', r.sport),
+    ...range('dport', r.dport),
+    table: r.action === FR_ACT_TO_TBL ? tableName(r.table) : undefined,
+    suppress_prefixlen: r.suppress_prefixlen >= 0 ? r.suppress_prefixlen : undefined,
+    action: r.action === FR_ACT_TO_TBL ? undefined : actionOf(r),
+    protocol: c.details > 0 ? ownerOf(r) : undefined,
+  }
+}
+
 function list(c: Context): string {
-  return fib4_rules(c.net)
-    .rules_list.map((r) => {
-      const p = (a: number, len: number): string => (len === 0 ? 'all' : len === 32 ? dotted(a) : `${dotted(a)}/${len}`)
-      const out = [`${r.flags & FIB_RULE_INVERT ? 'not ' : ''}from ${p(r.src, r.src_len)}`]
-      if (r.dst_len) out.push(`to ${p(r.dst, r.dst_len)}`)
-      if (r.dscp) out.push(`tos 0x${r.dscp.toString(16)}`)
-      if (r.mark || r.mark_mask)
-        out.push(`fwmark 0x${r.mark.toString(16)}${r.mark_mask === 0xffffffff ? '' : `/0x${r.mark_mask.toString(16)}`}`)
-      if (r.iifname) out.push(`iif ${r.iifname}`)
-      if (r.oifname) out.push(`oif ${r.oifname}`)
-      if (r.uid_start || r.uid_end !== 0xffffffff) out.push(`uidrange ${r.uid_start}-${r.uid_end}`)
-      if (r.ip_proto) out.push(`ipproto ${Object.keys(protocols).find((k) => protocols[k] === r.ip_proto) ?? r.ip_proto}`)
-      const range = (x: [number, number]): string => (x[0] === x[1] ? String(x[0]) : `${x[0]}-${x[1]}`)
-      if (r.sport) out.push(`sport ${range(r.sport)}`)
-      if (r.dport) out.push(`dport ${range(r.dport)}`)
-      if (r.action === FR_ACT_TO_TBL) out.push(`lookup ${tableName(r.table)}`)
-      else out.push(Object.keys(actions).find((k) => actions[k] === r.action) ?? '')
-      if (r.suppress_prefixlen >= 0) out.push(`suppress_prefixlength ${r.suppress_prefixlen}`)
-      return `${r.pref}:\t${out.join(' ')}\n`
-    })
-    .join('')
+  const rules = fib4_rules(c.net).rules_list
+  return c.json
+    ? asJson(
+        c,
+        rules.map((r) => ruleJson(c, r)),
+      )
+    : rules.map((r) => line(c, r)).join('')
+}
+
+function line(c: Context, r: fib_rule): string {
+  const p = (a: number, len: number): string => (len === 0 ? 'all' : len === 32 ? dotted(a) : `${dotted(a)}/${len}`)
+  const out = [`${r.flags & FIB_RULE_INVERT ? 'not ' : ''}from ${p(r.src, r.src_len)}`]
+  if (r.dst_len) out.push(`to ${p(r.dst, r.dst_len)}`)
+  if (r.dscp) out.push(`tos ${hex(r.dscp)}`)
+  if (r.mark || r.mark_mask) out.push(`fwmark ${hex(r.mark)}${r.mark_mask === 0xffffffff ? '' : `/${hex(r.mark_mask)}`}`)
+  if (r.iifname) out.push(`iif ${r.iifname}`)
+  if (r.oifname) out.push(`oif ${r.oifname}`)
+  if (r.uid_start || r.uid_end !== 0xffffffff) out.push(`uidrange ${r.uid_start}-${r.uid_end}`)
+  if (r.ip_proto) out.push(`ipproto ${protocolOf(r.ip_proto)}`)
+  const range = (x: [number, number]): string => (x[0] === x[1] ? String(x[0]) : `${x[0]}-${x[1]}`)
+  if (r.sport) out.push(`sport ${range(r.sport)}`)
+  if (r.dport) out.push(`dport ${range(r.dport)}`)
+  if (r.action === FR_ACT_TO_TBL) out.push(`lookup ${tableName(r.table)}`)
+  else out.push(actionOf(r))
+  if (r.suppress_prefixlen >= 0) out.push(`suppress_prefixlength ${r.suppress_prefixlen}`)
+  if (c.details > 0) out.push(`proto ${ownerOf(r)}`)
+  return `${r.pref}:\t${out.join(' ')}\n`
 }

@@ -1,11 +1,12 @@
-import { NFPROTO_INET, NFPROTO_IPV4 } from '../../../kernel/include/generated/enums.ts'
+import { NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 } from '../../../kernel/include/generated/enums.ts'
 import {
   NFT_REJECT_ICMP_UNREACH,
   NFT_REJECT_ICMPX_UNREACH,
   NFT_REJECT_TCP_RST,
   nft_reject_expr,
 } from '../../../kernel/net/netfilter/nft_reject.ts'
-import { handlers, IPPROTO, needL3, needL4 } from './rule.ts'
+import { IPPROTO } from './fields.ts'
+import { handlers, needL3, needL4 } from './rule.ts'
 
 const icmp: Readonly<Record<string, number>> = {
   'net-unreachable': 0,
@@ -15,6 +16,14 @@ const icmp: Readonly<Record<string, number>> = {
   'net-prohibited': 9,
   'host-prohibited': 10,
   'admin-prohibited': 13,
+}
+const icmpv6: Readonly<Record<string, number>> = {
+  'no-route': 0,
+  'admin-prohibited': 1,
+  'addr-unreachable': 3,
+  'port-unreachable': 4,
+  'policy-fail': 5,
+  'reject-route': 6,
 }
 const icmpx: Readonly<Record<string, number>> = {
   'no-route': 0,
@@ -27,7 +36,7 @@ handlers.set('reject', (b, word) => {
   const { lx } = b
   const { family } = b.table
   let type = family === NFPROTO_INET ? NFT_REJECT_ICMPX_UNREACH : NFT_REJECT_ICMP_UNREACH
-  let code = family === NFPROTO_INET ? 1 : 3
+  let code = family === NFPROTO_INET ? 1 : family === NFPROTO_IPV6 ? 4 : 3
   let shown = 'reject'
   if (lx.take('with')) {
     const what = lx.next()
@@ -41,14 +50,16 @@ handlers.set('reject', (b, word) => {
       const codes =
         what.text === 'icmp'
           ? icmp
-          : what.text === 'icmpx' && family === NFPROTO_INET
-            ? icmpx
-            : lx.error(`reject with ${what.text} is not there on this host`, what)
+          : what.text === 'icmpv6'
+            ? icmpv6
+            : what.text === 'icmpx' && family === NFPROTO_INET
+              ? icmpx
+              : lx.error(`reject with ${what.text} is not there on this host`, what)
       lx.take('type')
       const name = lx.next()
       code = codes[name.text] ?? lx.error(`unknown ${what.text} code`, name)
-      if (codes === icmp) {
-        needL3(b, NFPROTO_IPV4, word)
+      if (codes !== icmpx) {
+        needL3(b, codes === icmp ? NFPROTO_IPV4 : NFPROTO_IPV6, word)
         type = NFT_REJECT_ICMP_UNREACH
       }
       if (name.text !== 'port-unreachable') shown = `reject with ${what.text} ${name.text}`

@@ -35,10 +35,9 @@ import {
   nft_payload_load,
 } from '../../../kernel/net/netfilter/nft_payload.ts'
 import { nft_range } from '../../../kernel/net/netfilter/nft_range.ts'
+import { type Field, field, IPPROTO, ip, ip6, metaKeys, transport } from './fields.ts'
 import type { Lexer, Token } from './lexer.ts'
 import * as t from './types.ts'
-
-export const IPPROTO = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const
 
 /** a rule as it is listed: fixed words, and counters that are read when they are printed */
 export type Part = string | (() => string)
@@ -57,6 +56,11 @@ export interface Builder {
 /** statements and matches of connection tracking, NAT and reject, each under its first word */
 export type Handler = (b: Builder, word: Token) => void
 export const handlers: Map<string, Handler> = new Map()
+
+/** the question whether the register holds an element of a set or map with a name, set by what reads those */
+export const named: {
+  lookup: (b: Builder, word: Token, type: t.Datatype, invert: boolean, map: boolean) => nft_expr
+} = { lookup: (b, word) => b.lx.error('No such file or directory', word) }
 
 const payload = (base: number, offset: number, len: number): nft_expr => nft_payload_load(base, offset, len, NFT_REG_1)
 
@@ -155,6 +159,13 @@ export function match(b: Builder, label: string, type: t.Datatype, load: (len: n
   const op = Object.hasOwn(operators, lx.peek) ? (operators[lx.next().text] ?? 0) : -1
   const cmp = op < 0 ? NFT_CMP_EQ : op
   const shown = `${label} ${maskText}${maskText && cmp === NFT_CMP_EQ ? '== ' : symbols[cmp]}`
+  if (lx.peek.startsWith('@')) {
+    const word = lx.next()
+    const lookup = named.lookup(b, word, type, cmp === NFT_CMP_NEQ, false)
+    b.exprs.push(load(type.size), lookup)
+    b.parts.push(`${shown}${word.text}`)
+    return
+  }
   if (lx.peek === '{') {
     const elements = set(b, type)
     b.exprs.push(
@@ -251,6 +262,13 @@ function compare(x: Uint8Array, y: Uint8Array, network: boolean): number {
 }
 
 function verdictMap(b: Builder, label: string, type: t.Datatype, load: (len: number) => nft_expr): void {
+  if (b.lx.peek.startsWith('@')) {
+    const word = b.lx.next()
+    const lookup = named.lookup(b, word, type, false, true)
+    b.exprs.push(load(type.size), lookup)
+    b.parts.push(`${label} vmap ${word.text}`)
+    return
+  }
   const elements: { element: nft_set_elem; text: string }[] = []
   b.lx.expect('{')
   do {
@@ -278,7 +296,7 @@ function verdictMap(b: Builder, label: string, type: t.Datatype, load: (len: num
 }
 
 /** null for a word that is no verdict */
-function verdictOf(b: Builder, word: Token): { verdict: nft_verdict; text: string } | null {
+export function verdictOf(b: Builder, word: Token): { verdict: nft_verdict; text: string } | null {
   const plain = (code: number): { verdict: nft_verdict; text: string } => ({ verdict: { code, chain: null }, text: word.text })
   switch (word.text) {
     case 'accept':
@@ -300,58 +318,6 @@ function verdictOf(b: Builder, word: Token): { verdict: nft_verdict; text: strin
   return null
 }
 
-interface Field {
-  type: t.Datatype
-  offset: number
-}
-const field = (type: t.Datatype, offset: number): Field => ({ type, offset })
-
-const ip: Readonly<Record<string, Field>> = {
-  length: field(t.integer16, 2),
-  id: field(t.integer16, 4),
-  ttl: field(t.integer8, 8),
-  protocol: field(t.inet_proto, 9),
-  checksum: field(t.integer16, 10),
-  saddr: field(t.ipv4_addr, 12),
-  daddr: field(t.ipv4_addr, 16),
-}
-const ip6: Readonly<Record<string, Field>> = {
-  length: field(t.integer16, 4),
-  nexthdr: field(t.inet_proto, 6),
-  hoplimit: field(t.integer8, 7),
-  saddr: field(t.ipv6_addr, 8),
-  daddr: field(t.ipv6_addr, 24),
-}
-const tcp: Readonly<Record<string, Field>> = {
-  sport: field(t.inet_service, 0),
-  dport: field(t.inet_service, 2),
-  sequence: field(t.integer32, 4),
-  ackseq: field(t.integer32, 8),
-  flags: field(t.tcp_flag, 13),
-  window: field(t.integer16, 14),
-  checksum: field(t.integer16, 16),
-  urgptr: field(t.integer16, 18),
-}
-const udp: Readonly<Record<string, Field>> = {
-  sport: field(t.inet_service, 0),
-  dport: field(t.inet_service, 2),
-  length: field(t.integer16, 4),
-  checksum: field(t.integer16, 6),
-}
-const icmp = (type: t.Datatype): Readonly<Record<string, Field>> => ({
-  type: field(type, 0),
-  code: field(t.integer8, 1),
-  checksum: field(t.integer16, 2),
-  id: field(t.integer16, 4),
-  sequence: field(t.integer16, 6),
-})
-const transport: Readonly<Record<string, [number, Readonly<Record<string, Field>>]>> = {
-  tcp: [IPPROTO.tcp, tcp],
-  udp: [IPPROTO.udp, udp],
-  icmp: [IPPROTO.icmp, icmp(t.icmp_type)],
-  icmpv6: [IPPROTO.icmpv6, icmp(t.icmpv6_type)],
-}
-
 /** a device by name or number: rules keep its number */
 const deviceType = (b: Builder): t.Datatype => ({
   name: 'iface_index',
@@ -367,24 +333,6 @@ const deviceType = (b: Builder): t.Datatype => ({
     return dev === null ? String(index) : `"${dev.name}"`
   },
 })
-
-const metaKeys: Readonly<Record<string, [number, t.Datatype | null, boolean]>> = {
-  // key, type (null: a device), whether it is listed without "meta"
-  length: [meta.NFT_META_LEN, t.host_integer, false],
-  protocol: [meta.NFT_META_PROTOCOL, t.ether_type, false],
-  priority: [meta.NFT_META_PRIORITY, t.mark, false],
-  mark: [meta.NFT_META_MARK, t.mark, false],
-  iif: [meta.NFT_META_IIF, null, true],
-  oif: [meta.NFT_META_OIF, null, true],
-  iifname: [meta.NFT_META_IIFNAME, t.ifname, true],
-  oifname: [meta.NFT_META_OIFNAME, t.ifname, true],
-  skuid: [meta.NFT_META_SKUID, t.uid, false],
-  skgid: [meta.NFT_META_SKGID, t.uid, false],
-  nfproto: [meta.NFT_META_NFPROTO, t.nf_proto, false],
-  l4proto: [meta.NFT_META_L4PROTO, t.inet_proto, false],
-  pkttype: [meta.NFT_META_PKTTYPE, t.pkt_type, false],
-  cpu: [meta.NFT_META_CPU, t.host_integer, false],
-}
 
 function metaStatement(b: Builder, word: Token): void {
   const key = Object.hasOwn(metaKeys, word.text) ? metaKeys[word.text] : undefined
@@ -445,6 +393,15 @@ function statement(b: Builder, word: Token): void {
       b.parts.push(() => `counter packets ${e.packets} bytes ${e.bytes}`)
       return
     }
+    case 'log':
+    case 'queue':
+    case 'dup':
+    case 'fwd':
+    case 'quota':
+    case 'synproxy':
+    case 'tproxy':
+      lx.error(`the statement ${word.text} is not there on this host`, word)
+      break
     case 'comment':
       b.parts.push(`comment "${lx.next().text}"`)
       return

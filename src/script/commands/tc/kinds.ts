@@ -1,4 +1,5 @@
 import type { tca_options } from '../../../kernel/include/net/sch_generic.ts'
+import type { Json } from '../json.ts'
 import { fail, type Words } from '../words.ts'
 import {
   isTime,
@@ -16,16 +17,23 @@ import {
 } from './units.ts'
 
 type Options = Record<string, number | boolean | string | readonly number[]>
+type Members = Record<string, Json | undefined>
 
 /** How tc reads and prints the parameters of one discipline. */
 export interface Kind {
   /** null: no parameters were given, the discipline takes its defaults */
   parse(w: Words): Options | null
-  print(o: tca_options): string
+  /** `details`: `tc -d` */
+  print(o: tca_options, details: boolean): string
+  /** the same for -j */
+  json(o: tca_options): Members
   stats?(o: tca_options): string
+  statsJson?(o: tca_options): Members
   /** of a class */
   parseClass?(w: Words): Options
-  printClass?(o: tca_options): string
+  printClass?(o: tca_options, details: boolean): string
+  /** lines of `tc -s class` */
+  classStats?(o: tca_options): string
 }
 
 const what = (w: Words, kind: string): never => fail(`What is "${w.peek}"?\nUsage: ... ${kind} ...`, 255)
@@ -59,10 +67,15 @@ const fifo = (kind: string, unit: 'p' | 'b'): Kind => ({
         o.limit = size(w, 'limit')
       },
     }),
-  print: (o) => `limit ${unit === 'b' ? showSize(num(o, 'limit')) : `${num(o, 'limit')}p`} `,
+  print: (o) => `limit ${unit === 'b' ? showSize(num(o, 'limit')) : `${num(o, 'limit')}p`}`,
+  json: (o) => ({ limit: num(o, 'limit') }),
 })
 
-const priomap = (o: tca_options): string => `bands ${num(o, 'bands')} priomap ${list(o, 'priomap').join(' ')} `
+const priomap = (o: tca_options): string => `bands ${num(o, 'bands')} priomap ${list(o, 'priomap').join(' ')}`
+const priomapJson = (o: tca_options): Members => ({ bands: num(o, 'bands'), priomap: list(o, 'priomap'), multiqueue: false })
+/** those of the parameters that are there */
+const some = (o: tca_options, ...keys: string[]): Members =>
+  Object.fromEntries(keys.filter((k) => o[k] !== undefined).map((k) => [k, Array.isArray(o[k]) ? list(o, k) : num(o, k)]))
 
 const fq_codel: Kind = {
   parse: (w) => {
@@ -100,6 +113,24 @@ const fq_codel: Kind = {
     `limit ${num(o, 'limit')}p flows ${num(o, 'flows')} quantum ${num(o, 'quantum')} target ${showTime(num(o, 'target'))} ` +
     (o.ce_threshold === undefined ? '' : `ce_threshold ${showTime(num(o, 'ce_threshold'))} `) +
     `interval ${showTime(num(o, 'interval'))} memory_limit ${showSize(num(o, 'memory_limit'))} ${o.ecn ? 'ecn ' : ''}drop_batch ${num(o, 'drop_batch')} `,
+  json: (o) => ({
+    ...some(o, 'limit', 'flows', 'quantum', 'target', 'ce_threshold', 'interval', 'memory_limit'),
+    ecn: o.ecn ? true : undefined,
+    drop_batch: num(o, 'drop_batch'),
+  }),
+  statsJson: (o) =>
+    some(
+      o,
+      'maxpacket',
+      'drop_overlimit',
+      'new_flow_count',
+      'ecn_mark',
+      'ce_mark',
+      'memory_used',
+      'drop_overmemory',
+      'new_flows_len',
+      'old_flows_len',
+    ),
   stats: (o) =>
     `  maxpacket ${num(o, 'maxpacket')} drop_overlimit ${num(o, 'drop_overlimit')} new_flow_count ${num(o, 'new_flow_count')} ecn_mark ${num(o, 'ecn_mark')}` +
     (o.ce_mark === undefined ? '' : ` ce_mark ${num(o, 'ce_mark')}`) +
@@ -162,6 +193,34 @@ const fq: Kind = {
     `low_rate_threshold ${showRate(num(o, 'low_rate_threshold'))} refill_delay ${showTime(num(o, 'refill_delay'))} ` +
     (o.ce_threshold === undefined ? '' : `ce_threshold ${showTime(num(o, 'ce_threshold'))} `) +
     `timer_slack ${showTime64(num(o, 'timer_slack'))} horizon ${showTime(num(o, 'horizon'))} ${o.horizon_drop ? 'horizon_drop ' : 'horizon_cap '}`,
+  json: (o) => ({
+    ...some(o, 'limit', 'flow_limit', 'buckets', 'orphan_mask'),
+    pacing: o.pacing ? undefined : false,
+    bands: list(o, 'weights').length,
+    ...some(
+      o,
+      'priomap',
+      'weights',
+      'quantum',
+      'initial_quantum',
+      'maxrate',
+      'low_rate_threshold',
+      'refill_delay',
+      'ce_threshold',
+    ),
+    ...some(o, 'timer_slack', 'horizon'),
+    [o.horizon_drop ? 'horizon_drop' : 'horizon_cap']: null,
+  }),
+  statsJson: (o) => ({
+    flows: num(o, 'flows'),
+    inactive: num(o, 'inactive_flows'),
+    throttled: num(o, 'throttled_flows'),
+    ...Object.fromEntries(list(o, 'band_pkt_count').map((n, i) => [`band${i}_pkts`, n])),
+    gc: num(o, 'gc'),
+    highprio: 0,
+    fastpath: num(o, 'fastpath'),
+    throttled_packets: num(o, 'throttled'),
+  }),
   stats: (o) =>
     `  flows ${num(o, 'flows')} (inactive ${num(o, 'inactive_flows')} throttled ${num(o, 'throttled_flows')})` +
     list(o, 'band_pkt_count')
@@ -254,7 +313,29 @@ const netem: Kind = {
     if (num(o, 'gap')) s += ` gap ${num(o, 'gap')}`
     return s
   },
+  json: (o) => {
+    const share = (k: string): number => Number((num(o, k) / 0xffffffff).toPrecision(6))
+    const chance = (name: string, k: string, corr: string): Members =>
+      num(o, k) ? { [name === 'loss' ? 'loss-random' : name]: { [name]: share(k), correlation: share(corr) } } : {}
+    return {
+      limit: num(o, 'limit'),
+      delay: num(o, 'latency')
+        ? { delay: num(o, 'latency') / 1e9, jitter: num(o, 'jitter') / 1e9, correlation: share('delay_corr') }
+        : undefined,
+      ...chance('loss', 'loss', 'loss_corr'),
+      ...chance('duplicate', 'duplicate', 'dup_corr'),
+      ...(num(o, 'gap') ? chance('reorder', 'reorder', 'reorder_corr') : {}),
+      ...chance('corrupt', 'corrupt', 'corrupt_corr'),
+      rate: num(o, 'rate') ? { rate: num(o, 'rate'), packetoverhead: 0, cellsize: 0, celloverhead: 0 } : undefined,
+      ecn: o.ecn === true,
+      gap: num(o, 'gap'),
+    }
+  },
 }
+
+/** microseconds that a packet waits at most, which is what the limit in bytes came from */
+const tbfLatency = (o: tca_options): number =>
+  Math.round(Math.max(0, (num(o, 'limit') / num(o, 'rate')) * 1e6 - (num(o, 'burst') / num(o, 'rate')) * 1e6))
 
 const tbf: Kind = {
   parse: (w) => {
@@ -295,12 +376,13 @@ const tbf: Kind = {
     delete o.latency
     return o
   },
+  json: (o) => ({ ...some(o, 'rate', 'burst'), ...(num(o, 'peakrate') ? some(o, 'peakrate', 'mtu') : {}), lat: tbfLatency(o) }),
   print: (o) => {
-    const latency = Math.max(0, (num(o, 'limit') / num(o, 'rate')) * 1e6 - (num(o, 'burst') / num(o, 'rate')) * 1e6)
+    const latency = tbfLatency(o)
     return (
       `rate ${showRate(num(o, 'rate'))} burst ${showSize(num(o, 'burst'))} ` +
       (num(o, 'peakrate') ? `peakrate ${showRate(num(o, 'peakrate'))} minburst ${showSize(num(o, 'mtu'))} ` : '') +
-      `lat ${showTime(Math.round(latency))} `
+      `lat ${showTime(latency)} `
     )
   },
 }
@@ -326,7 +408,10 @@ const prio: Kind = {
     return o
   },
   print: priomap,
+  json: priomapJson,
 }
+
+const htbDefault = (o: tca_options): string => (num(o, 'default') ? `0x${num(o, 'default').toString(16)}` : '0')
 
 const htb: Kind = {
   parse: (w) => {
@@ -338,8 +423,15 @@ const htb: Kind = {
     }
     return o
   },
-  print: (o) =>
-    `r2q ${num(o, 'r2q')} default ${num(o, 'default') ? `0x${num(o, 'default').toString(16)}` : '0'} direct_packets_stat ${num(o, 'direct_pkts')} direct_qlen ${num(o, 'direct_qlen')}`,
+  print: (o, details) =>
+    `r2q ${num(o, 'r2q')} default ${htbDefault(o)} direct_packets_stat ${num(o, 'direct_pkts')}${details ? ' ver 3.17' : ''} ` +
+    `direct_qlen ${num(o, 'direct_qlen')}`,
+  json: (o) => ({
+    r2q: num(o, 'r2q'),
+    default: htbDefault(o),
+    direct_packets_stat: num(o, 'direct_pkts'),
+    direct_qlen: num(o, 'direct_qlen'),
+  }),
   parseClass: (w) => {
     const o: Options = {}
     while (!w.done) {
@@ -364,14 +456,23 @@ const htb: Kind = {
     o.cburst ??= Math.floor(Number(o.ceil) / hz) + 1600
     return o
   },
-  printClass: (o) =>
-    `prio ${num(o, 'prio')} rate ${showRate(num(o, 'rate'))} ceil ${showRate(num(o, 'ceil'))} burst ${showSize(num(o, 'burst'))} cburst ${showSize(num(o, 'cburst'))} `,
+  printClass: (o, details) => {
+    const ceil = `ceil ${showRate(num(o, 'ceil'))} `
+    const [burst, cburst] = [showSize(num(o, 'burst')), showSize(num(o, 'cburst'))]
+    return details
+      ? `prio ${num(o, 'prio')} quantum ${num(o, 'quantum')} rate ${showRate(num(o, 'rate'))} ${ceil}linklayer ethernet ` +
+          `burst ${burst}/1 mpu 0b cburst ${cburst}/1 mpu 0b level ${num(o, 'level')} `
+      : `prio ${num(o, 'prio')} rate ${showRate(num(o, 'rate'))} ${ceil}burst ${burst} cburst ${cburst} `
+  },
+  classStats: (o) =>
+    ` lended: ${num(o, 'lends')} borrowed: ${num(o, 'borrows')} giants: ${num(o, 'giants')}\n` +
+    ` tokens: ${num(o, 'tokens')} ctokens: ${num(o, 'ctokens')}\n`,
 }
 
 /** the disciplines that tc knows here */
 export const kinds: Readonly<Record<string, Kind>> = {
-  noqueue: { parse: none, print: () => '' },
-  pfifo_fast: { parse: none, print: priomap },
+  noqueue: { parse: none, print: () => '', json: () => ({}) },
+  pfifo_fast: { parse: none, print: priomap, json: priomapJson },
   pfifo: fifo('pfifo', 'p'),
   bfifo: fifo('bfifo', 'b'),
   pfifo_head_drop: fifo('pfifo_head_drop', 'p'),
@@ -381,5 +482,5 @@ export const kinds: Readonly<Record<string, Kind>> = {
   tbf,
   prio,
   htb,
-  mq: { parse: none, print: () => '' },
+  mq: { parse: none, print: () => '', json: () => ({}) },
 }

@@ -180,6 +180,8 @@ export class nf_conntrack_net {
   }
 }
 const ID = 'nf_conntrack'
+/** something in the namespace asked for connection tracking */
+export const nf_conntrack_loaded = (n: net): boolean => n.gen.has(ID)
 export function nf_ct_state(n: net): nf_conntrack_net {
   let c = n.gen.get(ID) as nf_conntrack_net | undefined
   if (c === undefined) {

@@ -158,7 +158,13 @@ export class nft_set {
   readonly name: string
   readonly klen: number
   readonly ops: nft_set_ops
-  readonly elements: readonly nft_set_elem[]
+  elements: readonly nft_set_elem[]
+  /** 0 for an anonymous set, which its rule holds alone */
+  handle = 0
+  /** rules that ask it */
+  use = 0
+  /** what lists a set with a name: its type and flags as they were given */
+  udata: unknown = null
   /** elements by key, read as a number of the host */
   readonly index: Map<string, nft_set_elem> = new Map()
 
@@ -176,6 +182,7 @@ export class nft_table {
   readonly name: string
   readonly handle: number
   readonly chains: Map<string, nft_chain> = new Map()
+  readonly sets: Map<string, nft_set> = new Map()
   /** handles of chains and rules are counted by table */
   hgenerator = 0
   dormant = false

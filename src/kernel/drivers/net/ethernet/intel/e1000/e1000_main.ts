@@ -1,18 +1,41 @@
 import type { Cable } from '../../../../../../hardware/cable.ts'
-import { E1000Card, ICR_LSC, ICR_RXDMT0, ICR_RXT0, ICR_TXDW, REG } from '../../../../../../hardware/e1000.ts'
-import { kfunc } from '../../../../../../trace/kfunc.ts'
-import { traceCopy } from '../../../../../../trace/tracer.ts'
+import {
+  CTRL_VME,
+  E1000Card,
+  ICR_LSC,
+  ICR_RXDMT0,
+  ICR_RXT0,
+  ICR_TXDW,
+  MTA_SIZE,
+  multicast_hash,
+  RCTL_LPE,
+  RCTL_MPE,
+  RCTL_UPE,
+  RCTL_VFE,
+  REG,
+} from '../../../../../../hardware/e1000.ts'
+import { kfunc, nameOf } from '../../../../../../trace/kfunc.ts'
+import { traceCopy, traceIndirect, tracer } from '../../../../../../trace/tracer.ts'
 import {
   ETH_HLEN,
   ETH_ZLEN,
+  IFF_ALLMULTI,
+  IFF_PROMISC,
   IPPROTO_TCP,
   NETDEV_TX_BUSY,
   NETDEV_TX_OK,
   SKB_GSO_TCPV6,
 } from '../../../../../include/generated/enums.ts'
 import { EBUSY, EINVAL } from '../../../../../include/linux/errno.ts'
-import { ETH_P_IP, ETH_P_IPV6 } from '../../../../../include/linux/if_ether.ts'
+import { ETH_FRAME_LEN, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6 } from '../../../../../include/linux/if_ether.ts'
+import {
+  __vlan_hwaccel_put_tag,
+  eth_type_vlan,
+  skb_vlan_tag_get,
+  skb_vlan_tag_present,
+} from '../../../../../include/linux/if_vlan.ts'
 import { iphdr } from '../../../../../include/linux/ip.ts'
+import type { page } from '../../../../../include/linux/mm_types.ts'
 import * as F from '../../../../../include/linux/netdev_features.ts'
 import {
   napi_struct,
@@ -21,6 +44,7 @@ import {
   type netdev_features_t,
   netdev_get_tx_queue,
   netdev_priv,
+  netif_running,
 } from '../../../../../include/linux/netdevice.ts'
 import {
   CHECKSUM_NONE,
@@ -36,6 +60,7 @@ import {
   skb_shinfo,
   skb_transport_offset,
 } from '../../../../../include/linux/skbuff.ts'
+import { GFP_ATOMIC } from '../../../../../include/linux/slab.ts'
 import type { net } from '../../../../../include/net/net_namespace.ts'
 import {
   DMA_FROM_DEVICE,
@@ -52,6 +77,7 @@ import {
 import { irq_desc, raise_irq } from '../../../../../kernel/irq/handle.ts'
 import { jiffies } from '../../../../../kernel/time/timer.ts'
 import { csum_tcpudp_magic } from '../../../../../lib/checksum.ts'
+import { alloc_page, put_page } from '../../../../../mm/page_alloc.ts'
 import {
   __napi_schedule,
   dev_kfree_skb_any,
@@ -73,8 +99,10 @@ import {
   netif_wake_queue,
   netif_xmit_stopped,
   register_netdev,
+  vlan_get_protocol_and_depth,
 } from '../../../../../net/core/dev.ts'
-import { napi_gro_receive } from '../../../../../net/core/gro.ts'
+import { dev_mc_list } from '../../../../../net/core/dev_addr_lists.ts'
+import { napi_get_frags, napi_gro_frags, napi_gro_receive } from '../../../../../net/core/gro.ts'
 import {
   __skb_pad,
   __skb_put,
@@ -83,7 +111,9 @@ import {
   napi_build_skb,
   napi_consume_skb,
   netdev_alloc_frag,
+  pskb_trim,
   skb_cow_head,
+  skb_fill_page_desc,
   skb_free_frag,
   skb_put,
   skb_put_data,
@@ -121,13 +151,20 @@ const E1000_TXD_DTYP_D = 0x00100000
 const E1000_TXD_STAT_DD = 1
 const E1000_TXD_POPTS_IXSM = 1
 const E1000_TXD_POPTS_TXSM = 2
+const E1000_TXD_CMD_VLE = 0x40000000
 const E1000_TX_FLAGS_CSUM = 1
+const E1000_TX_FLAGS_VLAN = 2
+const E1000_TX_FLAGS_VLAN_MASK = 0xffff0000
+const E1000_TX_FLAGS_VLAN_SHIFT = 16
 const E1000_TX_FLAGS_TSO = 4
 const E1000_TX_FLAGS_IPV4 = 8
 const E1000_RXD_STAT_DD = 1
 const E1000_RXD_STAT_EOP = 2
 const E1000_RXD_STAT_IXSM = 4
 const E1000_RXD_STAT_TCPCS = 0x20
+const E1000_RXD_STAT_VP = 8
+const E1000_RXBUFFER_2048 = 2048
+const PAGE_SIZE = 4096
 const E1000_RXD_ERR_TCPE = 0x20
 const E1000_RXD_ERR_FRAME_ERR_MASK = 0x97
 const IMS_ENABLE_MASK = ICR_RXT0 | ICR_TXDW | ICR_RXDMT0 | 0x08 | ICR_LSC
@@ -155,6 +192,8 @@ interface e1000_tx_ring {
 }
 interface e1000_rx_buffer {
   data: skb_head | null
+  /** instead of it, for frames above 1500 bytes */
+  page: page | null
   dma: number
 }
 interface e1000_rx_ring {
@@ -164,6 +203,8 @@ interface e1000_rx_ring {
   next_to_use: number
   next_to_clean: number
   buffer_info: e1000_rx_buffer[]
+  /** a frame of which the end is to come */
+  rx_skb_top: sk_buff | null
 }
 
 /** the driver's own part of a device: struct e1000_adapter */
@@ -178,6 +219,9 @@ export interface e1000_adapter {
   rx_buffer_len: number
   txd_cmd: number
   down: boolean
+  readonly active_vlans: Set<number>
+  clean_rx: (adapter: e1000_adapter, rx_ring: e1000_rx_ring, work_done: { v: number }, work_to_do: number) => boolean
+  alloc_rx_buf: (adapter: e1000_adapter, rx_ring: e1000_rx_ring, cleaned_count: number) => void
   restart_queue: number
   alloc_rx_buff_failed: number
   discarding: boolean
@@ -368,6 +412,10 @@ const e1000_tx_queue = kfunc(
       txd_lower |= E1000_TXD_CMD_DEXT | E1000_TXD_DTYP_D
       txd_upper |= E1000_TXD_POPTS_TXSM << 8
     }
+    if (tx_flags & E1000_TX_FLAGS_VLAN) {
+      txd_lower |= E1000_TXD_CMD_VLE
+      txd_upper |= tx_flags & E1000_TX_FLAGS_VLAN_MASK
+    }
     let i = tx_ring.next_to_use
     const d = tx_ring.desc
     let at = 0
@@ -415,7 +463,7 @@ export const e1000_xmit_frame = kfunc('e1000_xmit_frame', (skb: sk_buff, netdev:
   let max_txd_pwr = E1000_MAX_TXD_PWR
   let tx_flags = 0
   const len = skb_headlen(skb)
-  const { protocol } = skb
+  const protocol = eth_type_vlan(skb.protocol) ? vlan_get_protocol_and_depth(skb, skb.protocol, null) : skb.protocol
   if (eth_skb_pad(skb)) return NETDEV_TX_OK
 
   const mss = skb_shinfo(skb).gso_size
@@ -432,6 +480,7 @@ export const e1000_xmit_frame = kfunc('e1000_xmit_frame', (skb: sk_buff, netdev:
   for (const f of frags) count += TXD_USE_COUNT(f.len, max_txd_pwr)
   if (e1000_maybe_stop_tx(netdev, tx_ring, count + 2)) return NETDEV_TX_BUSY
 
+  if (skb_vlan_tag_present(skb)) tx_flags |= E1000_TX_FLAGS_VLAN | (skb_vlan_tag_get(skb) << E1000_TX_FLAGS_VLAN_SHIFT)
   const first = tx_ring.next_to_use
   const tso = e1000_tso(adapter, tx_ring, skb, protocol)
   if (tso < 0) {
@@ -530,10 +579,14 @@ const e1000_rx_checksum = kfunc(
   },
 )
 
-const e1000_receive_skb = kfunc('e1000_receive_skb', (adapter: e1000_adapter, skb: sk_buff): void => {
-  skb.protocol = eth_type_trans(skb, adapter.netdev)
-  napi_gro_receive(adapter.napi, skb)
-})
+const e1000_receive_skb = kfunc(
+  'e1000_receive_skb',
+  (adapter: e1000_adapter, status: number, vlan: number, skb: sk_buff): void => {
+    skb.protocol = eth_type_trans(skb, adapter.netdev)
+    if (status & E1000_RXD_STAT_VP) __vlan_hwaccel_put_tag(skb, ETH_P_8021Q, vlan)
+    napi_gro_receive(adapter.napi, skb)
+  },
+)
 
 const e1000_alloc_rx_skb = kfunc('e1000_alloc_rx_skb', (adapter: e1000_adapter, bufsz: number): sk_buff | null => {
   const skb = napi_alloc_skb(adapter.napi, bufsz)
@@ -598,17 +651,21 @@ const e1000_clean_rx_irq = kfunc(
         if (b.data === null) skb_put(skb, length)
         else skb_trim(skb, length)
         e1000_rx_checksum(adapter, status, errors, skb)
-        e1000_receive_skb(adapter, skb)
+        e1000_receive_skb(adapter, status, d.getUint16(at + 14, true), skb)
       }
       d.setUint8(at + 12, 0)
       if (cleaned_count >= E1000_RX_BUFFER_WRITE) {
-        e1000_alloc_rx_buffers(adapter, rx_ring, cleaned_count)
+        if (tracer.on) traceIndirect('adapter->alloc_rx_buf', nameOf(adapter.alloc_rx_buf))
+        adapter.alloc_rx_buf(adapter, rx_ring, cleaned_count)
         cleaned_count = 0
       }
     }
     rx_ring.next_to_clean = i
     cleaned_count = E1000_DESC_UNUSED(rx_ring)
-    if (cleaned_count) e1000_alloc_rx_buffers(adapter, rx_ring, cleaned_count)
+    if (cleaned_count) {
+      if (tracer.on) traceIndirect('adapter->alloc_rx_buf', nameOf(adapter.alloc_rx_buf))
+      adapter.alloc_rx_buf(adapter, rx_ring, cleaned_count)
+    }
     return cleaned
   },
 )
@@ -624,6 +681,113 @@ const e1000_alloc_rx_buffers = kfunc(
         b.data = e1000_alloc_frag(adapter)
         b.dma = dma_map_single(adapter.pdev, b.data, E1000_HEADROOM, adapter.rx_buffer_len, DMA_FROM_DEVICE)
       }
+      rx_ring.desc.setUint32(i * DESC_SIZE, b.dma >>> 0, true)
+      rx_ring.desc.setUint32(i * DESC_SIZE + 4, Math.floor(b.dma / 2 ** 32), true)
+      if (++i === rx_ring.count) i = 0
+    }
+    if (rx_ring.next_to_use === i) return
+    rx_ring.next_to_use = i
+    adapter.hw.write(REG.RDT, i === 0 ? rx_ring.count - 1 : i - 1)
+  },
+)
+
+// ---- frames above 1500 bytes are received into pages
+
+/** the page is the packet's now */
+const e1000_consume_page = kfunc('e1000_consume_page', (bi: e1000_rx_buffer, skb: sk_buff, length: number): void => {
+  bi.page = null
+  skb.len += length
+  skb.data_len += length
+  skb.truesize += PAGE_SIZE
+})
+
+const e1000_clean_jumbo_rx_irq = kfunc(
+  'e1000_clean_jumbo_rx_irq',
+  (adapter: e1000_adapter, rx_ring: e1000_rx_ring, work_done: { v: number }, work_to_do: number): boolean => {
+    const { netdev } = adapter
+    const d = rx_ring.desc
+    let i = rx_ring.next_to_clean
+    let cleaned_count = 0
+    let cleaned = false
+    let total_rx_bytes = 0
+    let total_rx_packets = 0
+    while (d.getUint8(i * DESC_SIZE + 12) & E1000_RXD_STAT_DD) {
+      if (work_done.v >= work_to_do) break
+      work_done.v++
+      const at = i * DESC_SIZE
+      const b = rx_ring.buffer_info[i] as e1000_rx_buffer
+      const status = d.getUint8(at + 12)
+      const errors = d.getUint8(at + 13)
+      const length = d.getUint16(at + 8, true)
+      const vlan = d.getUint16(at + 14, true)
+      const p = b.page as page
+      if (++i === rx_ring.count) i = 0
+      cleaned = true
+      cleaned_count++
+      dma_unmap_page_attrs(adapter.pdev, b.dma, adapter.rx_buffer_len, DMA_FROM_DEVICE, 0)
+      b.dma = 0
+      d.setUint8(at + 12, 0)
+      const top = rx_ring.rx_skb_top
+      if (status & E1000_RXD_STAT_EOP && errors & E1000_RXD_ERR_FRAME_ERR_MASK) {
+        if (top !== null) dev_kfree_skb_any(top)
+        rx_ring.rx_skb_top = null
+      } else if (status & E1000_RXD_STAT_EOP && top === null && length <= copybreak) {
+        const skb = e1000_alloc_rx_skb(adapter, length - ETH_FCS_LEN)
+        if (skb === null) break
+        skb.head.bytes.set(p.bytes.subarray(0, length - ETH_FCS_LEN), skb.tail)
+        skb_put(skb, length - ETH_FCS_LEN)
+        traceCopy(length - ETH_FCS_LEN, 'ring buffer', 'skb head')
+        e1000_rx_checksum(adapter, status, errors, skb)
+        total_rx_bytes += skb.len
+        total_rx_packets++
+        e1000_receive_skb(adapter, status, vlan, skb)
+      } else {
+        const skb = top ?? napi_get_frags(adapter.napi)
+        if (skb === null) {
+          adapter.alloc_rx_buff_failed++
+          break
+        }
+        skb_fill_page_desc(skb, skb_shinfo(skb).frags.length, p, 0, length)
+        e1000_consume_page(b, skb, length)
+        if (!(status & E1000_RXD_STAT_EOP)) rx_ring.rx_skb_top = skb
+        else {
+          rx_ring.rx_skb_top = null
+          e1000_rx_checksum(adapter, status, errors, skb)
+          total_rx_bytes += skb.len - ETH_FCS_LEN
+          pskb_trim(skb, skb.len - ETH_FCS_LEN)
+          total_rx_packets++
+          if (status & E1000_RXD_STAT_VP) __vlan_hwaccel_put_tag(skb, ETH_P_8021Q, vlan)
+          napi_gro_frags(adapter.napi)
+        }
+      }
+      if (cleaned_count >= E1000_RX_BUFFER_WRITE) {
+        if (tracer.on) traceIndirect('adapter->alloc_rx_buf', nameOf(adapter.alloc_rx_buf))
+        adapter.alloc_rx_buf(adapter, rx_ring, cleaned_count)
+        cleaned_count = 0
+      }
+    }
+    rx_ring.next_to_clean = i
+    cleaned_count = E1000_DESC_UNUSED(rx_ring)
+    if (cleaned_count) {
+      if (tracer.on) traceIndirect('adapter->alloc_rx_buf', nameOf(adapter.alloc_rx_buf))
+      adapter.alloc_rx_buf(adapter, rx_ring, cleaned_count)
+    }
+    adapter.total_rx_packets += total_rx_packets
+    adapter.total_rx_bytes += total_rx_bytes
+    netdev.stats.rx_bytes += total_rx_bytes
+    netdev.stats.rx_packets += total_rx_packets
+    return cleaned
+  },
+)
+
+const e1000_alloc_jumbo_rx_buffers = kfunc(
+  'e1000_alloc_jumbo_rx_buffers',
+  (adapter: e1000_adapter, rx_ring: e1000_rx_ring, cleaned_count: number): void => {
+    let i = rx_ring.next_to_use
+    while (cleaned_count--) {
+      const b = rx_ring.buffer_info[i] as e1000_rx_buffer
+      b.page ??= alloc_page(GFP_ATOMIC)
+      if (!b.dma) b.dma = dma_map_page_attrs(adapter.pdev, b.page, 0, adapter.rx_buffer_len, DMA_FROM_DEVICE, 0)
       rx_ring.desc.setUint32(i * DESC_SIZE, b.dma >>> 0, true)
       rx_ring.desc.setUint32(i * DESC_SIZE + 4, Math.floor(b.dma / 2 ** 32), true)
       if (++i === rx_ring.count) i = 0
@@ -671,7 +835,8 @@ const e1000_clean = kfunc('e1000_clean', (napi: napi_struct, budget: number): nu
   const adapter = netdev_priv<e1000_adapter>(napi.dev)
   const work_done = { v: 0 }
   const tx_clean_complete = e1000_clean_tx_irq(adapter, adapter.tx_ring)
-  e1000_clean_rx_irq(adapter, adapter.rx_ring, work_done, budget)
+  if (tracer.on) traceIndirect('adapter->clean_rx', nameOf(adapter.clean_rx))
+  adapter.clean_rx(adapter, adapter.rx_ring, work_done, budget)
   if (!tx_clean_complete || work_done.v === budget) return budget
   if (napi_complete_done(napi, work_done.v)) {
     e1000_set_itr(adapter)
@@ -711,9 +876,67 @@ const rx_ring = (adapter: e1000_adapter): void => {
     count: E1000_DEFAULT_RXD,
     next_to_use: 0,
     next_to_clean: 0,
-    buffer_info: Array.from({ length: E1000_DEFAULT_RXD }, () => ({ data: null, dma: 0 })),
+    buffer_info: Array.from({ length: E1000_DEFAULT_RXD }, () => ({ data: null, page: null, dma: 0 })),
+    rx_skb_top: null,
   }
 }
+
+/** which frames the card takes that are not sent to its own address: bits of a hash of the group's address */
+const e1000_set_rx_mode = kfunc('e1000_set_rx_mode', (netdev: net_device): void => {
+  const { hw } = netdev_priv<e1000_adapter>(netdev)
+  const rctl = hw.read(REG.RCTL) & ~(RCTL_UPE | RCTL_MPE)
+  hw.write(REG.RCTL, rctl | (netdev.flags & IFF_PROMISC ? RCTL_UPE | RCTL_MPE : netdev.flags & IFF_ALLMULTI ? RCTL_MPE : 0))
+  const mta = new Uint32Array(MTA_SIZE)
+  for (const addr of dev_mc_list(netdev)) {
+    const hash = multicast_hash(addr)
+    mta[hash >> 5] = (mta[hash >> 5] ?? 0) | (1 << (hash & 0x1f))
+  }
+  for (let i = MTA_SIZE - 1; i >= 0; i--) hw.write(REG.MTA + 4 * i, mta[i] ?? 0)
+})
+
+/** whether the card puts tags into frames and takes them off */
+const __e1000_vlan_mode = kfunc('__e1000_vlan_mode', (adapter: e1000_adapter, features: netdev_features_t): void => {
+  const ctrl = adapter.hw.read(REG.CTRL)
+  adapter.hw.write(REG.CTRL, features & F.NETIF_F_HW_VLAN_CTAG_RX ? ctrl | CTRL_VME : ctrl & ~CTRL_VME)
+})
+const e1000_vlan_mode = kfunc('e1000_vlan_mode', (netdev: net_device, features: netdev_features_t): void => {
+  const adapter = netdev_priv<e1000_adapter>(netdev)
+  if (!adapter.down) e1000_irq_disable(adapter)
+  __e1000_vlan_mode(adapter, features)
+  if (!adapter.down) e1000_irq_enable(adapter)
+})
+const e1000_vlan_filter_on_off = kfunc('e1000_vlan_filter_on_off', (adapter: e1000_adapter, filter_on: boolean): void => {
+  const { hw, netdev } = adapter
+  if (!adapter.down) e1000_irq_disable(adapter)
+  __e1000_vlan_mode(adapter, netdev.features)
+  const rctl = hw.read(REG.RCTL) & ~RCTL_VFE
+  hw.write(REG.RCTL, filter_on && !(netdev.flags & IFF_PROMISC) ? rctl | RCTL_VFE : rctl)
+  if (!adapter.down) e1000_irq_enable(adapter)
+})
+const vfta = (hw: E1000Card, vid: number, on: boolean): void => {
+  const reg = REG.VFTA + 4 * (vid >> 5)
+  const bit = 1 << (vid & 0x1f)
+  hw.write(reg, on ? hw.read(reg) | bit : hw.read(reg) & ~bit)
+}
+const e1000_vlan_rx_add_vid = kfunc('e1000_vlan_rx_add_vid', (netdev: net_device, _proto: number, vid: number): number => {
+  const adapter = netdev_priv<e1000_adapter>(netdev)
+  if (adapter.active_vlans.size === 0) e1000_vlan_filter_on_off(adapter, true)
+  vfta(adapter.hw, vid, true)
+  adapter.active_vlans.add(vid)
+  return 0
+})
+const e1000_vlan_rx_kill_vid = kfunc('e1000_vlan_rx_kill_vid', (netdev: net_device, _proto: number, vid: number): number => {
+  const adapter = netdev_priv<e1000_adapter>(netdev)
+  vfta(adapter.hw, vid, false)
+  adapter.active_vlans.delete(vid)
+  if (adapter.active_vlans.size === 0) e1000_vlan_filter_on_off(adapter, false)
+  return 0
+})
+const e1000_restore_vlan = kfunc('e1000_restore_vlan', (adapter: e1000_adapter): void => {
+  if (adapter.active_vlans.size === 0) return
+  e1000_vlan_filter_on_off(adapter, true)
+  for (const vid of adapter.active_vlans) e1000_vlan_rx_add_vid(adapter.netdev, ETH_P_8021Q, vid)
+})
 
 const e1000_configure = kfunc('e1000_configure', (adapter: e1000_adapter): void => {
   const { hw } = adapter
@@ -727,8 +950,14 @@ const e1000_configure = kfunc('e1000_configure', (adapter: e1000_adapter): void 
   hw.write(REG.RDLEN, adapter.rx_ring.count * DESC_SIZE)
   hw.write(REG.RDH, 0)
   hw.write(REG.RDT, 0)
-  hw.write(REG.RCTL, RCTL_EN)
-  e1000_alloc_rx_buffers(adapter, adapter.rx_ring, E1000_DESC_UNUSED(adapter.rx_ring))
+  e1000_set_rx_mode(adapter.netdev)
+  e1000_restore_vlan(adapter)
+  const jumbo = adapter.netdev.mtu > ETH_DATA_LEN
+  const kept = hw.read(REG.RCTL) & (RCTL_UPE | RCTL_MPE | RCTL_VFE)
+  hw.write(REG.RCTL, RCTL_EN | kept | (jumbo ? RCTL_LPE : 0))
+  adapter.clean_rx = jumbo ? e1000_clean_jumbo_rx_irq : e1000_clean_rx_irq
+  adapter.alloc_rx_buf = jumbo ? e1000_alloc_jumbo_rx_buffers : e1000_alloc_rx_buffers
+  adapter.alloc_rx_buf(adapter, adapter.rx_ring, E1000_DESC_UNUSED(adapter.rx_ring))
 })
 
 const e1000_open = kfunc('e1000_open', (netdev: net_device): number => {
@@ -746,35 +975,79 @@ const e1000_open = kfunc('e1000_open', (netdev: net_device): number => {
   return 0
 })
 
-const e1000_close = kfunc('e1000_close', (netdev: net_device): number => {
-  const adapter = netdev_priv<e1000_adapter>(netdev)
-  adapter.down = true
-  adapter.hw.write(REG.RCTL, 0)
-  netif_stop_queue(netdev)
-  adapter.hw.write(REG.TCTL, 0)
-  napi_disable(adapter.napi)
-  e1000_irq_disable(adapter)
-  netif_carrier_off(netdev)
+/** rings as they were made: nothing in them, nothing done */
+const e1000_clean_all_tx_rings = kfunc('e1000_clean_all_tx_rings', (adapter: e1000_adapter): void => {
   for (const b of adapter.tx_ring.buffer_info) e1000_unmap_and_free_tx_resource(adapter, b, 0)
-  netdev_reset_queue(netdev)
-  for (const b of adapter.rx_ring.buffer_info) {
-    if (b.dma) dma_unmap_single(adapter.pdev, b.dma, adapter.rx_buffer_len, DMA_FROM_DEVICE)
+  netdev_reset_queue(adapter.netdev)
+  const ring = adapter.tx_ring
+  for (const b of ring.buffer_info) b.next_to_watch = 0
+  for (let i = 0; i < ring.count * DESC_SIZE; i += 4) ring.desc.setUint32(i, 0)
+  ring.next_to_use = 0
+  ring.next_to_clean = 0
+  ring.last_tx_tso = false
+})
+const e1000_clean_all_rx_rings = kfunc('e1000_clean_all_rx_rings', (adapter: e1000_adapter): void => {
+  const ring = adapter.rx_ring
+  for (const b of ring.buffer_info) {
+    if (b.dma && b.page !== null) dma_unmap_page_attrs(adapter.pdev, b.dma, adapter.rx_buffer_len, DMA_FROM_DEVICE, 0)
+    else if (b.dma) dma_unmap_single(adapter.pdev, b.dma, adapter.rx_buffer_len, DMA_FROM_DEVICE)
     if (b.data !== null) skb_free_frag(b.data)
+    if (b.page !== null) put_page(b.page)
     b.data = null
+    b.page = null
     b.dma = 0
   }
+  // what was half received
+  const half = adapter.napi.skb ?? ring.rx_skb_top
+  if (half !== null) kfree_skb(half)
+  adapter.napi.skb = null
+  ring.rx_skb_top = null
+  for (let i = 0; i < ring.count * DESC_SIZE; i += 4) ring.desc.setUint32(i, 0)
+  ring.next_to_use = 0
+  ring.next_to_clean = 0
+})
+
+const e1000_down = kfunc('e1000_down', (adapter: e1000_adapter): void => {
+  const { hw, netdev } = adapter
+  adapter.down = true
+  hw.write(REG.RCTL, hw.read(REG.RCTL) & ~RCTL_EN)
+  netif_stop_queue(netdev)
+  hw.write(REG.TCTL, 0)
+  netif_carrier_off(netdev)
+  napi_disable(adapter.napi)
+  e1000_irq_disable(adapter)
+  e1000_clean_all_tx_rings(adapter)
+  e1000_clean_all_rx_rings(adapter)
+})
+const e1000_up = kfunc('e1000_up', (adapter: e1000_adapter): number => {
+  e1000_configure(adapter)
+  adapter.down = false
+  napi_enable(adapter.napi)
+  e1000_irq_enable(adapter)
+  netif_wake_queue(adapter.netdev)
+  netif_carrier_on(adapter.netdev)
+  return 0
+})
+
+const e1000_close = kfunc('e1000_close', (netdev: net_device): number => {
+  const adapter = netdev_priv<e1000_adapter>(netdev)
+  e1000_down(adapter)
   dma_free_coherent(adapter.pdev, adapter.tx_ring.dma)
   dma_free_coherent(adapter.pdev, adapter.rx_ring.dma)
   return 0
 })
 
+/** the rings' buffers are of another size then: the card stops for a moment */
 const e1000_change_mtu = kfunc('e1000_change_mtu', (netdev: net_device, new_mtu: number): number => {
   const adapter = netdev_priv<e1000_adapter>(netdev)
   const max_frame = new_mtu + ETH_HLEN + ETH_FCS_LEN
-  // larger frames would need the driver's second receive path, of pages
-  if (max_frame > MAXIMUM_ETHERNET_VLAN_SIZE) return -EINVAL
+  const running = netif_running(netdev)
+  if (running) e1000_down(adapter)
+  if (max_frame === ETH_FRAME_LEN + ETH_FCS_LEN || max_frame === MAXIMUM_ETHERNET_VLAN_SIZE)
+    adapter.rx_buffer_len = MAXIMUM_ETHERNET_VLAN_SIZE
+  else adapter.rx_buffer_len = max_frame <= E1000_RXBUFFER_2048 ? E1000_RXBUFFER_2048 : PAGE_SIZE
   netdev.mtu = new_mtu
-  adapter.rx_buffer_len = MAXIMUM_ETHERNET_VLAN_SIZE
+  if (running) e1000_up(adapter)
   return 0
 })
 
@@ -785,6 +1058,7 @@ const e1000_fix_features = kfunc(
 )
 const e1000_set_features = kfunc('e1000_set_features', (netdev: net_device, features: netdev_features_t): number => {
   const adapter = netdev_priv<e1000_adapter>(netdev)
+  if ((features ^ netdev.features) & F.NETIF_F_HW_VLAN_CTAG_RX) e1000_vlan_mode(netdev, features)
   adapter.rx_csum = (features & F.NETIF_F_RXCSUM) !== 0n
   netdev.features = features
   return 1
@@ -794,11 +1068,14 @@ const e1000_netdev_ops: net_device_ops = {
   ndo_open: e1000_open,
   ndo_stop: e1000_close,
   ndo_start_xmit: e1000_xmit_frame,
+  ndo_set_rx_mode: e1000_set_rx_mode,
   ndo_set_mac_address: eth_mac_addr,
   ndo_validate_addr: eth_validate_addr,
   ndo_change_mtu: e1000_change_mtu,
   ndo_fix_features: e1000_fix_features,
   ndo_set_features: e1000_set_features,
+  ndo_vlan_rx_add_vid: e1000_vlan_rx_add_vid,
+  ndo_vlan_rx_kill_vid: e1000_vlan_rx_kill_vid,
 }
 
 /** finds a card at the end of a cable and makes the device `name` of it in a namespace; negative for an error */
@@ -807,9 +1084,7 @@ export function e1000_probe(n: net, name: string, mac: Uint8Array, cable: Cable,
   if (netdev === null) return -EINVAL
   netdev.nd_net = n
   netdev.name = name
-  const irq = new irq_desc(name, () => {
-    e1000_intr(0, netdev)
-  })
+  const irq = new irq_desc(name, () => e1000_intr(0, netdev), netdev)
   const adapter = {
     netdev,
     pdev: { name: '0000:00:03.0' },
@@ -819,6 +1094,7 @@ export function e1000_probe(n: net, name: string, mac: Uint8Array, cable: Cable,
     rx_buffer_len: MAXIMUM_ETHERNET_VLAN_SIZE,
     txd_cmd: 0,
     down: true,
+    active_vlans: new Set<number>(),
     restart_queue: 0,
     alloc_rx_buff_failed: 0,
     discarding: false,
@@ -832,6 +1108,7 @@ export function e1000_probe(n: net, name: string, mac: Uint8Array, cable: Cable,
     rx_itr: low_latency,
   } as unknown as e1000_adapter
   netdev.priv = adapter
+  adapter.hw.owner = netdev
   netdev.netdev_ops = e1000_netdev_ops
   netif_napi_add(netdev, adapter.napi, e1000_clean)
   // 82540EM: no TSO over IPv6
@@ -847,6 +1124,9 @@ export function e1000_probe(n: net, name: string, mac: Uint8Array, cable: Cable,
   netdev.dev_addr = mac.slice()
   netdev.mtu = ETH_DATA_LEN
   netif_carrier_off(netdev)
+  adapter.hw.write(REG.VET, ETH_P_8021Q)
   const err = register_netdev(netdev)
-  return err < 0 ? err : netdev
+  if (err < 0) return err
+  e1000_vlan_filter_on_off(adapter, false)
+  return netdev
 }

@@ -1,0 +1,2 @@
+/** what stands before a line that is typed */
+export const PROMPT_TEXT = '(skbtrace) '
