@@ -1,4 +1,6 @@
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Engine } from '../repl/engine/types.ts'
+import { type Driver, drivers, twoHosts } from '../script/two_hosts.ts'
 import { UsageError } from './errors.ts'
 import { wholeNumber } from './options.ts'
 import { isTerminal } from './outputs.ts'
@@ -6,6 +8,7 @@ import { isTerminal } from './outputs.ts'
 interface ReplOptions {
   seed: number
   plain: boolean
+  device?: Driver
 }
 
 /** in dist the screen is a module of its own, which bin/skbtrace.js brings as a promise */
@@ -20,6 +23,9 @@ export function addRepl(program: Command): void {
     .command('repl')
     .description('play with a host, and walk through its kernel, forward and back')
     .argument('[file]', 'a scenario (.scn) or a saved trace (.jsonl) to begin with')
+    .addOption(
+      new Option('--device <driver>', 'begin with another host on a cable at eth0, and a connection to it').choices(drivers),
+    )
     .option('--plain', 'lines of text instead of a screen with panes', false)
     .option('--seed <n>', 'of everything that is random (default 1)', wholeNumber(0, 0xffffffff), 1)
     .addHelpText(
@@ -29,7 +35,8 @@ With standard input not a terminal, lines are done one by one, and the exit
 status is 1 when one of them failed:
   echo 'send 4096' | skbtrace repl
   printf 'break ip_queue_xmit\\nsend 4096\\nbt\\nfinish\\n' | skbtrace repl
-  skbtrace repl FILE.scn`,
+  skbtrace repl FILE.scn
+  skbtrace repl --device e1000`,
     )
     .action(async (file: string | undefined, options: ReplOptions) => {
       await repl(file ?? null, options, false)
@@ -57,6 +64,15 @@ export function addReplWorker(program: Command): void {
   })
 }
 
+/** does the lines that --device stands for */
+async function begin(engine: Engine, device: Driver | undefined): Promise<void> {
+  if (device === undefined) return
+  for (const line of [...twoHosts(device), 'connect 10.0.0.2']) {
+    const reply = await engine.submit(line)
+    if (!reply.ok) throw new UsageError(`--device ${device}: ${line}: ${reply.blocks.map((b) => b.text).join(' ')}`)
+  }
+}
+
 async function repl(file: string | null, o: ReplOptions, tour: boolean): Promise<void> {
   if ((await isTerminal(0)) && (await isTerminal(1))) {
     await onTerminal(file, o, tour)
@@ -72,6 +88,7 @@ async function repl(file: string | null, o: ReplOptions, tour: boolean): Promise
   } catch (e) {
     throw e instanceof UserError ? new UsageError(e.message) : e
   }
+  await begin(engine, o.device)
   const status = await pipe(engine, process.stdin, (text) => process.stderr.write(`skbtrace: ${text}\n`))
   process.exitCode = status
 }
@@ -91,6 +108,7 @@ async function onTerminal(file: string | null, o: ReplOptions, tour: boolean): P
       throw new UsageError(e instanceof Error ? e.message : String(e))
     }
   }
+  await begin(engine, o.device)
   if (small) {
     const { plain } = await import('../repl/screen/plain.ts')
     const { firstWalk } = await import('../repl/screen/tour.ts')
