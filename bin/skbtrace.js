@@ -26,19 +26,25 @@ function cacheOf(filename, source) {
 
 const loaded = new Map()
 
-/** `require` for the files of dist; a module comes as a promise */
+/** runs a file of dist, once. Nobody looks at its exports here: those of cli.js are made when somebody first does */
 function load(name) {
-  if (!name.startsWith('./')) return require(name)
-  if (name.endsWith('.mjs')) return import(pathToFileURL(join(dist, name)).href)
   let module = loaded.get(name)
   if (module === undefined) {
     const filename = join(dist, name)
     const source = readFileSync(filename, 'latin1')
     module = { exports: {} }
     loaded.set(name, module)
-    new vm.Script(source, { filename, cachedData: cacheOf(filename, source) }).runInThisContext()(load, module, module.exports)
+    const script = new vm.Script(source, { filename, cachedData: cacheOf(filename, source) })
+    script.runInThisContext()(requireHere, module, module.exports)
   }
-  return module.exports
+  return module
+}
+
+/** `require` for the files of dist; a module comes as a promise */
+function requireHere(name) {
+  if (!name.startsWith('./')) return require(name)
+  if (name.endsWith('.mjs')) return import(pathToFileURL(join(dist, name)).href)
+  return load(name).exports
 }
 
 try {

@@ -48,7 +48,7 @@ const seconds = (body: () => void): number => {
   return Number(process.hrtime.bigint() - t) / 1e9
 }
 
-export interface Figures {
+interface Figures {
   framesPerSecond: number
   callsPerSecond: number
   tracedPerSecond: number

@@ -67,6 +67,8 @@ const oneProgram = {
 const screen = './repl.mjs'
 const common = {
   absWorkingDir: root,
+  outdir: 'dist',
+  write: false,
   bundle: true,
   platform: 'node',
   target: 'node20',
@@ -78,12 +80,9 @@ const common = {
 run('facts.mjs')
 const facts = JSON.parse(readFileSync(join(root, 'src/trace/generated/facts.json'), 'utf8'))
 const rows = new Map(facts.split('\n').map((row) => [row.slice(0, row.indexOf('\t')), row]))
-rmSync(dist, { recursive: true, force: true })
 const { outputFiles, metafile } = await build({
   ...common,
   entryPoints: ['src/cli/main.ts'],
-  outdir: 'dist',
-  write: false,
   metafile: true,
   splitting: true,
   minify: true,
@@ -96,7 +95,6 @@ const { outputFiles, metafile } = await build({
 const [program, another] = metafile.outputs['dist/main.js'].imports.filter((i) => i.kind === 'import-statement' && !i.external)
 if (program === undefined || another !== undefined) throw new Error('the program is not one file')
 const first = basename(program.path)
-mkdirSync(dist, { recursive: true })
 // import() becomes a require, which bin/skbtrace.js provides
 const supported = { 'dynamic-import': false }
 /**
@@ -121,6 +119,7 @@ function exportLater(text) {
     .map(([from, to = from]) => `get ${to}(){return ${from}}`)
   return `${text.slice(0, at)};Object.defineProperty(module,'exports',{configurable:true,get(){const value={${getters}};Object.defineProperty(module,'exports',{value});return value}});`
 }
+const texts = new Map()
 for (const file of outputFiles) {
   const name = basename(file.path)
   if (name === 'main.js') continue
@@ -129,13 +128,12 @@ for (const file of outputFiles) {
   // an expression that is a function: vm.Script can run it, and keep what it compiled
   const text = `(function(require,module,exports){${code.replaceAll(`./${first}`, './cli.js').trimEnd()}\n})`
   // the cache belongs to this text and no other: V8 itself compares nothing but the length
-  writeFileSync(join(dist, name === first ? 'cli.js' : name), `${text}//${createHash('sha256').update(text).digest('hex')}`)
+  texts.set(name === first ? 'cli.js' : name, `${text}//${createHash('sha256').update(text).digest('hex')}`)
 }
 // the screen of the REPL: ink and what it stands on are modules that cannot be required, so it is one as well
-await build({
+const repl = await build({
   ...common,
   entryPoints: { repl: 'src/repl/screen/main.tsx' },
-  outdir: 'dist',
   outExtension: { '.js': '.mjs' },
   external: [],
   plugins: [withoutDevtools],
@@ -145,12 +143,16 @@ await build({
   define: { 'process.env.NODE_ENV': '"production"' },
   banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
 })
-await build({
+const library = await build({
   ...common,
   entryPoints: ['src/index.ts'],
-  outdir: 'dist',
   format: 'esm',
   minifySyntax: true,
   minifyWhitespace: true,
 })
+for (const file of [...repl.outputFiles, ...library.outputFiles]) texts.set(basename(file.path), file.text)
+// what was there stays until all of it is made: a mistake in the source leaves a program that runs
+rmSync(dist, { recursive: true, force: true })
+mkdirSync(dist, { recursive: true })
+for (const [name, text] of texts) writeFileSync(join(dist, name), text)
 run('cache.cjs', join(root, 'bin/skbtrace.js'), join(dist, 'cli.cache'))

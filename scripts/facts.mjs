@@ -61,7 +61,7 @@ function collect() {
   const costs = new Map(
     rows('costs.tsv').map(([name, median, p10]) => {
       const own = BY_THE_BYTE.has(name) || AT_LEAST.has(name) ? p10 - (AT_LEAST.get(name) ?? 0) : +median
-      return [name, [own, +p10]]
+      return [name, own]
     }),
   )
   const symbols = new Map()
@@ -105,7 +105,7 @@ function collect() {
       ([key, e]) => `;${key}|${e.inlined.join(',')}|${e.called.join(',')}|${e.tail}`,
     )
     const kind = ['global', 'static', 'inline-only'].indexOf(s?.kind ?? 'global')
-    const row = [n, 2 * kind + ftrace, c?.[0] ?? 0, c?.[1] ?? 0, s?.file ?? '', s?.line ?? 0, s?.params ?? '', s?.ret ?? '']
+    const row = [n, 2 * kind + ftrace, c ?? 0, s?.file ?? '', s?.line ?? 0, s?.params ?? '', s?.ret ?? '']
     lines.push([...row, `${calls.join('')};`].join('\t'))
   }
   const out = lines.join('\n')

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { addTraceOptions, type TraceOptions } from './options.ts'
+import { addShowOptions, type ShowOptions } from './options.ts'
 
 /** `skbtrace convert IN.jsonl -o OUT` */
 export function addConvert(program: Command): void {
@@ -7,7 +7,7 @@ export function addConvert(program: Command): void {
     .command('convert')
     .description('make any other form of a trace that was saved as jsonl')
     .argument('<file>', 'the trace (.jsonl, also .gz or .zst); - is standard input')
-  addTraceOptions(c, 'text')
+  addShowOptions(c, 'text')
   c.addHelpText(
     'after',
     `
@@ -16,7 +16,7 @@ What is made is, byte for byte, what the run itself would have made:
   skbtrace convert a.jsonl.gz --detail net | less
   skbtrace convert a.jsonl.gz -o a.pcapng -o a.dat -o a.html`,
   )
-  c.action(async (file: string, options: TraceOptions) => {
+  c.action(async (file: string, options: ShowOptions) => {
     const { convert } = await import('./convert_trace.ts')
     await convert(file, options)
   })

@@ -2,11 +2,11 @@ import { JsonlCopy } from '../formats/jsonl_copy.ts'
 import { JsonlReader, TraceError } from '../formats/jsonl_reader.ts'
 import { UsageError } from './errors.ts'
 import { openInput } from './input.ts'
-import type { TraceOptions } from './options.ts'
+import type { ShowOptions } from './options.ts'
 import { type Outputs, planOutputs } from './outputs.ts'
 
 /** Plays a saved trace to whatever the options ask for. */
-export async function convert(file: string, o: TraceOptions): Promise<void> {
+export async function convert(file: string, o: ShowOptions): Promise<void> {
   const input = openInput(file)
   const plan = await planOutputs(o, 'text', input.done === undefined ? {} : { done: input.done })
   await (await import('../script/everything.ts')).loadEverything()

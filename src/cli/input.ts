@@ -1,15 +1,54 @@
-import { createReadStream, fstatSync, openSync } from 'node:fs'
-import { reasonOf } from '../formats/output.ts'
+import { closeSync, createReadStream, fstatSync, openSync, readSync } from 'node:fs'
+import { codeOf, pause, reasonOf } from '../formats/output.ts'
 import { UsageError } from './errors.ts'
 
 /** A file that is read from beginning to end. */
-export interface Input {
+interface Input {
   /** `-` is `standard input` */
   readonly name: string
   /** its bytes, decompressed where they are compressed */
   chunks(): AsyncIterable<Uint8Array>
   /** how much was read, from 0 to 1; null when nobody knows how much there is */
   readonly done: (() => number) | undefined
+}
+
+/**
+ * All that a file has, or standard input for `-`; `most` bytes of it, and `hint` for who has more.
+ * @throws UsageError for one that cannot be read, or has no end, such as /dev/zero
+ */
+export function readAll(file: string, most: number, hint = ''): Buffer {
+  const name = file === '-' ? 'standard input' : file === '' ? "''" : file
+  const parts: Buffer[] = []
+  let length = 0
+  try {
+    const fd = file === '-' ? 0 : openSync(file, 'r')
+    for (;;) {
+      const b = Buffer.allocUnsafe(1 << 16)
+      const n = readSome(fd, b)
+      if (n === 0) break
+      parts.push(b.subarray(0, n))
+      length += n
+      if (length > most) throw new UsageError(`${name}: more than ${most} bytes${hint}`)
+    }
+    if (fd !== 0) closeSync(fd)
+  } catch (e) {
+    throw e instanceof UsageError ? e : new UsageError(`${name}: ${reasonOf(e)}`)
+  }
+  return Buffer.concat(parts)
+}
+
+/** a read that waits for a pipe which has nothing yet; 0 at the end */
+function readSome(fd: number, b: Buffer): number {
+  for (;;) {
+    try {
+      return readSync(fd, b, 0, b.length, null)
+    } catch (e) {
+      const code = codeOf(e)
+      if (code === 'EOF') return 0
+      if (code !== 'EAGAIN') throw e
+      pause(5)
+    }
+  }
 }
 
 /**

@@ -24,7 +24,7 @@ const verbs: Readonly<Record<string, (program: Command) => void>> = {
 }
 
 /** the verbs and their options; of `verb` alone, when that is one: nothing else is asked for then */
-export function makeProgram(verb = ''): Command {
+function makeProgram(verb = ''): Command {
   const program = new Command('skbtrace')
     .description('Traces a packet through a simulated Linux 6.12.117 send path, function by function, byte by byte.')
     .version(version, '--version', 'print the version')
@@ -42,7 +42,10 @@ Examples:
   skbtrace send --proto udp --bytes 512 --why and what the kernel decided
   skbtrace send --view ftrace --detail full   just what function_graph prints
   skbtrace run FILE.scn --format jsonl        a scenario, for other programs
-  skbtrace symbols 'tcp_*'                    the functions that are simulated`,
+  skbtrace symbols 'tcp_*'                    the functions that are simulated
+  skbtrace                                    play with a host, walk its kernel
+
+skbtrace VERB --help has the options of a verb.`,
     )
   const only = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
   for (const add of only === undefined ? Object.values(verbs) : [only]) add(program)
@@ -50,11 +53,14 @@ Examples:
 }
 
 /** Runs one command line; the exit status. */
-export async function main(args: readonly string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<number> {
   try {
     // without a verb: the REPL
-    const words = args.length === 0 ? ['repl'] : args
-    await makeProgram(words[0]).parseAsync(words, { from: 'user' })
+    const words = args.length === 0 ? ['repl'] : args[0] === 'help' ? [...args.slice(1), '--help'] : args
+    const [verb = ''] = words
+    // of a word that is no verb there is no help either
+    const known = verb.startsWith('-') || Object.hasOwn(verbs, verb)
+    await makeProgram(verb).parseAsync(known ? words : [verb], { from: 'user' })
     return Number(process.exitCode ?? 0)
   } catch (e) {
     if (e instanceof ClosedPipe) return 0
@@ -76,7 +82,12 @@ function print(text: string): void {
 }
 
 function complain(message: string, status: number): number {
-  process.stderr.write(`skbtrace: ${message.trim().replace(/\s*\n\s*/g, ' ')}\n`)
+  // what is quoted of a file must not reach a terminal as commands
+  const line = message
+    .trim()
+    .replace(/\s*\n\s*/g, ' ')
+    .replace(/\p{Cc}/gu, '?')
+  process.stderr.write(`skbtrace: ${line}\n`)
   return status
 }
 

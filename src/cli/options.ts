@@ -4,8 +4,8 @@ import { registry } from '../formats/registry.ts'
 import { UsageError } from './errors.ts'
 import { type Given, placeOptions } from './places.ts'
 
-/** Options that every verb has which shows a trace. */
-export interface TraceOptions {
+/** Options that every verb has which shows a trace, be it a saved one. */
+export interface ShowOptions {
   /** what was given of --format and -o, in that order; the same list in both */
   format?: readonly Given[]
   output?: readonly Given[]
@@ -36,6 +36,10 @@ export interface TraceOptions {
   weight: 'instructions' | 'calls' | 'bytes'
   diagram?: 'sequence' | 'flow' | 'geometry' | 'headers'
   at: string
+}
+
+/** Options of the verbs that make a trace. */
+export interface TraceOptions extends ShowOptions {
   seed: number
 }
 
@@ -65,7 +69,7 @@ export const size =
 const kinds: readonly ContextKind[] = ['task', 'softirq', 'hardirq']
 
 /** `task,softirq`, `all` */
-export function contexts(text: string): readonly ContextKind[] {
+function contexts(text: string): readonly ContextKind[] {
   const list = text.split(',').filter((w) => w !== '')
   const wrong = list.find((w) => w !== 'all' && !kinds.some((k) => k === w))
   if (wrong !== undefined || list.length === 0)
@@ -73,6 +77,7 @@ export function contexts(text: string): readonly ContextKind[] {
   return list.includes('all') ? kinds : kinds.filter((k) => list.includes(k))
 }
 
+/** of an option that may be given several times: all its values, in order */
 export const gather = (value: string, before: string[]): string[] => [...before, value]
 
 /** a choice in a help text: `: tcp (default), udp, unix` */
@@ -81,8 +86,13 @@ export function describeOption(o: Option): string {
   return choices === undefined ? o.description : `${o.description}${o.description === '' ? '' : ': '}${choices}`
 }
 
-/** adds the options to a verb */
+/** adds the options to a verb that makes a trace; `format` is the one that is written where none is named */
 export function addTraceOptions(c: Command, format: string): Command {
+  return addShowOptions(c, format).option('--seed <n>', 'of everything that is random (default 1)', wholeNumber(0, 0xffffffff), 1)
+}
+
+/** adds those that a saved trace can be shown with as well */
+export function addShowOptions(c: Command, format: string): Command {
   const place = placeOptions(
     registry.map((f) => f.name),
     format,
@@ -157,7 +167,14 @@ export function addTraceOptions(c: Command, format: string): Command {
     .option('--at <function>', 'svg: where the buffer is drawn (a glob)', '')
     .option('--color', 'colours even when the output is no terminal')
     .option('--no-color', 'no colours (as NO_COLOR)')
-    .option('--seed <n>', 'of everything that is random (default 1)', wholeNumber(0, 0xffffffff), 1)
+}
+
+/** `tso=off,tx=on`: ethtool's words `tso off tx on`, behind those of options before */
+export function features(text: string, before: string[]): string[] {
+  const words = text.split(',').map((w) => w.trim())
+  for (const w of words)
+    if (!/^[\w-]+=(on|off)$/.test(w)) throw new InvalidArgumentError(`'${w}' is not like tso=off: names as ethtool -K has them.`)
+  return [...before, ...words.flatMap((w) => w.split('='))]
 }
 
 /** `names`: the namespaces that there are, besides the host's own */
@@ -167,12 +184,13 @@ export function checkNetns(o: TraceOptions, names: readonly string[]): void {
 }
 
 /** a glob that means nothing is told at once, not by an empty trace */
-function checkGlobs(o: TraceOptions): void {
+function checkGlobs(o: ShowOptions): void {
   for (const g of [...o.graphFunction, ...o.notrace])
     if (!/^[\w.*?[\]!^,-]+$/.test(g)) throw new UsageError(`'${g}' is no function name or glob`)
 }
 
-export function graphOptions(o: TraceOptions, resultFirst: boolean): GraphOptions {
+/** What of a call graph the options ask for. @throws UsageError for what is no glob */
+export function graphOptions(o: ShowOptions, resultFirst: boolean): GraphOptions {
   checkGlobs(o)
   return {
     view: o.view,

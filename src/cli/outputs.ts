@@ -3,9 +3,10 @@ import { ALL } from '../formats/contexts.ts'
 import { type Format, Tee } from '../formats/format.ts'
 import { Output, type OutputOptions } from '../formats/output.ts'
 import { type FormatEntry, type FormatOptions, formatByName, formatOfFile, registry } from '../formats/registry.ts'
+import { declaredFunctions } from '../trace/kfunc.ts'
 import { UsageError } from './errors.ts'
-import { graphOptions, type TraceOptions } from './options.ts'
-import { type Place, placesOf } from './places.ts'
+import { graphOptions, type ShowOptions, type TraceOptions } from './options.ts'
+import { checkTwice, type Place, placesOf } from './places.ts'
 import { KERNEL, version } from './version.ts'
 
 /** What a verb writes to: the formats, and the files behind them. */
@@ -18,7 +19,7 @@ export interface Outputs {
 }
 
 /** What is known of a run when its outputs are opened. */
-export interface Run {
+interface Run {
   /** the command line, see commandLine() */
   command: string
   seed: number
@@ -51,7 +52,7 @@ interface Planned {
 }
 
 /** Outputs whose code is loaded and whose options make sense. open() makes the files. */
-export interface Plan {
+interface Plan {
   /** `instead`: what is made in the place of a format of that name */
   open(run: Run, instead?: Readonly<Record<string, (out: Output) => Format>>): Outputs
 }
@@ -74,6 +75,7 @@ export function commandLine(args: readonly string[]): string {
 const SAYS_NOTHING = /(^|\/)[^./]+$|(^|\/)\.[^./]+$|\.(log|out|trace|tmp)$|^\/dev\//
 
 function entryOf(place: Place, standard: string): FormatEntry {
+  if (place.file === '') throw new UsageError("-o '': it wants the name of a file, or - for standard output")
   const byName = formatByName(place.format === '' ? standard : place.format)
   if (byName === undefined) throw new UsageError(`there is no format '${place.format}'`)
   if (place.format !== '' || place.file === '-') return byName
@@ -106,16 +108,53 @@ async function plan(place: Place, standard: string, extra: Partial<FormatOptions
   return { file: place.file, entry, make: await entry.load(), options, extra }
 }
 
+/** options that only some formats know: given for none of those, one would change nothing, and nobody would be told */
+function checkUsed(o: ShowOptions, outputs: readonly Planned[]): void {
+  const only = (option: string, given: boolean, ...names: string[]): void => {
+    if (given && !outputs.some((p) => names.includes(p.entry.name)))
+      throw new UsageError(
+        `${option} is for ${names.join(' and ')}: --format ${names[0]}, or -o FILE${formatByName(names[0] ?? '')?.endings[0]}`,
+      )
+  }
+  const { diagram } = o
+  const drawers = Object.keys(diagrams).filter((name) => diagram !== undefined && diagrams[name]?.includes(diagram))
+  only(`--diagram ${diagram}`, diagram !== undefined, ...drawers)
+  only(`--at ${o.at}`, o.at !== '', 'svg')
+  only(`--weight ${o.weight}`, o.weight !== 'instructions', 'folded', 'speedscope')
+  only(`--pcap-points ${o.pcapPoints}`, o.pcapPoints !== 'devices', 'pcapng')
+}
+
+/** a name that no function of the run has is told at once, not by an empty trace; asked when all is loaded that will run */
+async function unknownNames(o: ShowOptions): Promise<() => void> {
+  const given = [
+    ...o.graphFunction.flatMap((list) => list.split(',').map((glob) => ['--graph-function', glob] as const)),
+    ...o.notrace.flatMap((list) => list.split(',').map((glob) => ['--notrace', glob] as const)),
+  ]
+  if (given.length === 0) return () => {}
+  const { globs } = await import('../formats/detail.ts')
+  return () => {
+    const names = declaredFunctions().map((f) => f.name)
+    for (const [option, glob] of given) {
+      const matches = globs([glob])
+      if (!names.some((name) => matches?.(name)))
+        throw new UsageError(`${option} ${glob}: no function of this run has such a name; skbtrace symbols lists them all`)
+    }
+  }
+}
+
 /**
  * Finds out what the options ask for, and loads it. `standard`: the format where none is said. `expected`: what the run will do, for
  * the progress that a terminal shows.
  */
-export async function planOutputs(o: TraceOptions, standard: string, expected: Expected = {}): Promise<Plan> {
+export async function planOutputs(o: ShowOptions, standard: string, expected: Expected = {}): Promise<Plan> {
   const graph = graphOptions(o, false)
   const given = o.output ?? o.format ?? []
   const outputs: Planned[] = []
   for (const place of placesOf(given)) outputs.push(await plan(place, standard, {}, o.diagram))
   if (o.pcap !== undefined) outputs.push(await plan({ file: o.pcap, format: 'pcapng' }, standard, { netns: '' }))
+  checkTwice(outputs.map((p) => p.file))
+  checkUsed(o, outputs)
+  const checkNames = await unknownNames(o)
   const colours = o.color === true || (o.color !== false && (process.env.NO_COLOR ?? '') === '' && (await isTerminal(1)))
   const style = colours ? (await import('./styles.ts')).styles() : null
   const addresses = outputs.some((p) => p.entry.addresses !== false || graph.args || graph.retval)
@@ -126,6 +165,7 @@ export async function planOutputs(o: TraceOptions, standard: string, expected: E
     open(run, instead = {}): Outputs {
       if (run.between === false && graph.netns !== null)
         throw new UsageError('--netns: this trace was saved without it, and does not have what happens between calls')
+      checkNames()
       const files: Output[] = []
       const abandon = (): void => {
         for (const f of files) f.abandon()

@@ -1,30 +1,18 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { Output } from '../formats/output.ts'
 import { UsageError } from './errors.ts'
-import { gather, size, wholeNumber } from './options.ts'
+import { features, gather, size, wholeNumber } from './options.ts'
 
 interface PathsOptions {
   bytes: number
   device: 'e1000' | 'virtio_net'
   mtu: number
-  offload?: string
+  offload: string[]
   set: string[]
   ways?: string
   json: boolean
   output?: string
   seed: number
-}
-
-/** `tso=off,tx=off` in ethtool's words: `tso off tx off` */
-export function offloads(text: string): string {
-  return text
-    .split(',')
-    .map((item) => {
-      const m = /^([\w-]+)=(on|off)$/.exec(item.trim())
-      if (m === null) throw new InvalidArgumentError(`'${item}' is not FEATURE=on or FEATURE=off.`)
-      return `${m[1]} ${m[2]}`
-    })
-    .join(' ')
 }
 
 /** `skbtrace paths` */
@@ -35,7 +23,7 @@ export function addPaths(program: Command): void {
     .option('--bytes <n>', 'so many bytes (64K by default)', size(1, 1 << 20), 65536)
     .addOption(new Option('--device <driver>', 'the card').choices(['e1000', 'virtio_net']).default('e1000'))
     .option('--mtu <n>', 'of both ends (default 1500)', wholeNumber(576, 1500), 1500)
-    .option('--offload <features>', "tso=off,tx=off,...: ethtool's names", offloads)
+    .option('--offload <features>', "tso=off,tx=off,...: ethtool's names", features, [])
     .option('--set <command>', 'a command of the host, before (repeatable): --set "tc ..."', gather, [])
     .option('--ways <names>', 'only these, with commas')
     .option('--json', 'for programs', false)
@@ -56,7 +44,7 @@ async function paths(o: PathsOptions): Promise<void> {
   const wanted = o.ways?.split(',').map((w) => w.trim())
   const unknown = wanted?.find((w) => !ways.some((x) => x.name === w))
   if (unknown !== undefined) throw new UsageError(`--ways ${unknown}: there are ${ways.map((w) => w.name).join(', ')}`)
-  const setting = { bytes: o.bytes, device: o.device, mtu: o.mtu, offload: o.offload ?? '', set: o.set, seed: o.seed }
+  const setting = { bytes: o.bytes, device: o.device, mtu: o.mtu, offload: o.offload.join(' '), set: o.set, seed: o.seed }
   const rows = []
   for (const way of ways)
     if (wanted === undefined || wanted.includes(way.name)) rows.push({ way, result: await way.run(setting) })

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { Option } from 'commander'
 import { UsageError } from './errors.ts'
 
@@ -42,6 +43,13 @@ export function placeOptions(names: readonly string[], standard: string): [Optio
   return [format, output]
 }
 
+/** @throws UsageError when the same file is to be written twice, under whatever spelling */
+export function checkTwice(files: readonly string[]): void {
+  const paths = files.map((f) => (f === '-' ? f : resolve(f)))
+  const twice = files.find((_, i) => paths.indexOf(paths[i] ?? '') < i)
+  if (twice !== undefined) throw new UsageError(`-o ${twice} is given twice`)
+}
+
 /**
  * Which format goes where. A `--format` belongs to the next `-o`; when no other follows, to the one before; without `-o` to standard
  * output.
@@ -57,8 +65,6 @@ export function placesOf(given: readonly Given[]): Place[] {
       throw new UsageError(`--format ${pending} and --format ${value}: say where each goes, --format ${pending} -o FILE`)
     } else pending = value
   }
-  const twice = places.find((p, i) => places.some((q, j) => j < i && q.file === p.file))
-  if (twice !== undefined) throw new UsageError(`-o ${twice.file} is given twice`)
   if (pending === null) return places.length === 0 ? [{ file: '-', format: '' }] : places
   const last = places[places.length - 1]
   if (last === undefined) return [{ file: '-', format: pending }]

@@ -64,12 +64,15 @@ export function addReplWorker(program: Command): void {
   })
 }
 
-/** does the lines that --device stands for */
+/** does the lines that --device stands for; an engine that refuses one is closed */
 async function begin(engine: Engine, device: Driver | undefined): Promise<void> {
   if (device === undefined) return
   for (const line of [...twoHosts(device), 'connect 10.0.0.2']) {
     const reply = await engine.submit(line)
-    if (!reply.ok) throw new UsageError(`--device ${device}: ${line}: ${reply.blocks.map((b) => b.text).join(' ')}`)
+    if (reply.ok) continue
+    await engine.close()
+    const why = reply.blocks.filter((b) => b.kind === 'error').map((b) => b.text)
+    throw new UsageError(`--device ${device}: ${why.join(' ')}`)
   }
 }
 

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { addTraceOptions, type TraceOptions } from './options.ts'
 
+/** `skbtrace replay`'s own options. */
 export interface ReplayOptions extends TraceOptions {
   device: string
   set: string[]
@@ -27,9 +28,10 @@ export function addReplay(program: Command): void {
   c.addHelpText(
     'after',
     `
-Frames come at the times of the capture. Each has a heading with what became of it:
+Frames come at the times of the capture. Each has a heading with what became
+of it:
   skbtrace replay a.pcapng
-  skbtrace replay a.pcap --accept-mac --set 'ip addr add 192.168.1.5/24 dev eth0'
+  skbtrace replay a.pcap --accept-mac --set 'ip addr add 10.9.0.5/24 dev eth0'
   skbtrace send --bytes 100 -o a.pcap && skbtrace replay a.pcap --device lo`,
   )
   c.action(async (file: string, options: ReplayOptions) => {

@@ -3,10 +3,10 @@ import { toEthernet } from '../formats/capture_frames.ts'
 import { type CapturedPacket, CaptureError, CaptureReader } from '../formats/capture_reader.ts'
 import { reasonOf } from '../formats/output.ts'
 import { Host } from '../host/host.ts'
-import { commandsOf, loadCommands } from '../script/command.ts'
 import { type InjectableKind, type Injector, injectable, injectorOf } from '../script/inject.ts'
 import { loadIpv6 } from '../script/ipv6.ts'
-import { Runner } from '../script/runner.ts'
+import { loadNeeds, runnerOn } from '../script/needs.ts'
+import { nobody } from '../script/runner.ts'
 import { commandNames, parseScenario, ScenarioError, type Statement } from '../script/scenario.ts'
 import { listen } from '../trace/tracer.ts'
 import { UsageError } from './errors.ts'
@@ -61,10 +61,9 @@ export async function replay(file: string, o: ReplayOptions): Promise<void> {
   const placed = lines(o, kind)
   const plan = await planOutputs(o, 'text', input.done === undefined ? {} : { done: input.done })
   const statements = placed.map((p) => p.statement)
-  const commands = await loadCommands(statements.flatMap((t) => (t.kind === 'command' ? commandsOf(t.words) : [])))
+  const { commands } = await loadNeeds(statements)
   // a capture may have frames of any kind: the host has what Linux has from the start
   const ipv6 = await loadIpv6(parseScenario('s = socket(AF_INET6, SOCK_DGRAM, 0)\np = socket(AF_PACKET, SOCK_RAW, 0)'))
-  await loadIpv6(statements)
   const outputs = plan.open({
     command: commandLine(process.argv.slice(2)),
     seed: o.seed,
@@ -75,8 +74,7 @@ export async function replay(file: string, o: ReplayOptions): Promise<void> {
   const replayer = new Replayer(outputs, o, name)
   try {
     const host = new Host({ seed: o.seed })
-    ipv6?.()
-    const runner = new Runner(host, { begin: () => {}, end: () => {} }, commands)
+    const runner = runnerOn(host, { commands, ipv6 }, nobody)
     for (const p of placed) {
       try {
         runner.step(p.statement)

@@ -1,15 +1,15 @@
-import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { reasonOf } from '../formats/output.ts'
 import { Host } from '../host/host.ts'
-import { commandsOf, loadCommands } from '../script/command.ts'
-import { loadIpv6 } from '../script/ipv6.ts'
-import { Runner } from '../script/runner.ts'
+import { loadNeeds, runnerOn } from '../script/needs.ts'
 import { parseScenario, ScenarioError } from '../script/scenario.ts'
 import { listen } from '../trace/tracer.ts'
 import { UsageError } from './errors.ts'
+import { readAll } from './input.ts'
 import { addTraceOptions, checkNetns, type TraceOptions } from './options.ts'
 import { commandLine, openOutputs } from './outputs.ts'
+
+/** bytes of a scenario at most */
+const LONGEST = 1 << 26
 
 /** `skbtrace run FILE.scn` */
 export function addRun(program: Command): void {
@@ -33,18 +33,11 @@ with > are traced:
   })
 }
 
-function read(file: string): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8')
-  } catch (e) {
-    throw new UsageError(`${file}: ${reasonOf(e)}`)
-  }
-}
-
 async function run(file: string, o: TraceOptions): Promise<void> {
-  const text = read(file)
+  const text = readAll(file, LONGEST).toString('utf8')
+  const name = file === '-' ? 'standard input' : file
   const place = (e: unknown): unknown =>
-    e instanceof ScenarioError ? new UsageError(`${file}:${e.line}:${e.column}: ${e.message}`) : e
+    e instanceof ScenarioError ? new UsageError(`${name}:${e.line}:${e.column}: ${e.message}`) : e
   let statements: ReturnType<typeof parseScenario>
   try {
     statements = parseScenario(text)
@@ -53,18 +46,19 @@ async function run(file: string, o: TraceOptions): Promise<void> {
   }
   const added = statements.flatMap((t) => (t.kind === 'command' && /^ip netns add\b/.test(t.text) ? [t.words[3] ?? ''] : []))
   checkNetns(o, ['peer', ...added])
-  const commands = await loadCommands(statements.flatMap((t) => (t.kind === 'command' ? commandsOf(t.words) : [])))
-  const ipv6 = await loadIpv6(statements)
+  const needs = await loadNeeds(statements)
   const outputs = await openOutputs(o, commandLine(process.argv.slice(2)), 'function_graph', {
     calls: statements.filter((t) => t.kind === 'call' && t.recorded).length,
   })
   try {
     const host = new Host({ seed: o.seed })
-    ipv6?.()
+    const runner = runnerOn(host, needs, outputs.format)
     listen(outputs.format)
-    new Runner(host, outputs.format, commands).run(statements)
+    runner.run(statements)
     listen(null)
     outputs.finish()
+    if (o.netns === undefined && !statements.some((t) => t.kind === 'call' && t.recorded))
+      process.stderr.write(`skbtrace: ${name}: no line begins with >, so that no call is traced\n`)
   } catch (e) {
     listen(null)
     outputs.abandon()

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { ints } from '../host/abi.ts'
-import { Host, WouldBlockForever } from '../host/host.ts'
+import { BEFORE_RECORDED, Host, WouldBlockForever } from '../host/host.ts'
 import { constants as c, flagsByName } from '../script/constants.ts'
 import { listen } from '../trace/tracer.ts'
 import { UsageError } from './errors.ts'
@@ -95,7 +95,7 @@ async function send(dash: string | undefined, o: SendOptions): Promise<void> {
   let w = world()
   checkNetns(o, w.host.netnsNames())
   // a connection that will not come about is what the trace is of: try it before anything is written
-  const tries = mayFail(o)
+  const tries = mayFail(o, place)
   const refused = tries && !connects(w, o)
   if (tries) w = world()
   const outputs = await openOutputs(o, commandLine(process.argv.slice(2)), 'text', {
@@ -115,11 +115,11 @@ async function send(dash: string | undefined, o: SendOptions): Promise<void> {
     outputs.abandon()
     throw e
   }
+  if (setup !== null && setup.refused !== '') throw new UsageError(setup.refused)
 }
 
 /** whether somebody else than the reader is asked, or something may stand between */
-const mayFail = (o: SendOptions): boolean =>
-  o.to !== undefined || o.set.length > 0 || o.qdisc !== undefined || o.mtu !== undefined
+const mayFail = (o: SendOptions, place: Place): boolean => o.to !== undefined || place.slow || o.mtu !== undefined
 
 const optionsOf =
   (w: World, o: SendOptions) =>
@@ -147,6 +147,8 @@ function traceSend(w: World, o: SendOptions, outputs: Outputs, data: Uint8Array 
   w.connect(optionsOf(w, o))
   const call = makeCall(w, o, data, flags)
   for (let i = 0; i < (o.call === 'sendmmsg' ? 1 : o.count); i++) {
+    // its interrupts wait for each other: without this pause those of the handshake would come in the call
+    if (o.device === 'e1000') w.host.sleep(BEFORE_RECORDED)
     outputs.format.begin(`> ${call.title}`, null)
     outputs.format.end(w.attempt(call.make))
     w.host.runDue()

@@ -1,12 +1,11 @@
 import { sockaddrIn, sockaddrIn6 } from '../host/abi.ts'
 import { errnoName } from '../host/errno.ts'
 import { AFTERMATH, type Host } from '../host/host.ts'
-import { Process } from '../host/process.ts'
 import { NR_send } from '../kernel/arch/x86/entry/common.ts'
+import { dotted } from '../kernel/include/linux/in.ts'
 import { WouldBlockForever } from '../kernel/kernel/sched/core.ts'
-import { clock } from '../sim/clock.ts'
-import { events, type SimEvent } from '../sim/events.ts'
 import { UsageError } from './errors.ts'
+import { Reader } from './reader.ts'
 
 const SENDER_PORT = 40000
 const PORT = 8080
@@ -15,7 +14,6 @@ const AF_INET = 2
 const AF_INET6 = 10
 const SOCK_STREAM = 1
 const SOCK_DGRAM = 2
-const MSG_DONTWAIT = 0x40
 
 /** how often a reader looks, in nanoseconds: at first, and soon after; when nothing comes for longer, it waits longer */
 const SOON = 20_000
@@ -48,16 +46,14 @@ const loopback: Place = { own: LOCALHOST, peer: LOCALHOST, netns: '', to: null, 
 const sockaddr = (a: InetAddress, port: number): Uint8Array =>
   typeof a === 'number' ? sockaddrIn(a, port) : sockaddrIn6(a, port)
 const any = (a: InetAddress): InetAddress => (typeof a === 'number' ? 0 : new Uint8Array(16))
-/** `10.0.0.2:8080`, for an IPv4 address */
-const dotted = (a: number, port: number): string => `${a >>> 24}.${(a >>> 16) & 255}.${(a >>> 8) & 255}.${a & 255}:${port}`
 
 /** A call outside of what the user asked for did not work: what it was, and the error. */
-export class SetupFailed extends UsageError {
+class SetupFailed extends UsageError {
   readonly call: string
   readonly errno: number
 
   constructor(call: string, errno: number) {
-    super(`${call}: ${errnoName(errno)}`)
+    super(`${call}() before what is traced: ${errnoName(errno)}; the options leave the host without what it needs for that`)
     this.call = call
     this.errno = errno
   }
@@ -68,17 +64,11 @@ export class World {
   readonly host: Host
   readonly #proto: 'tcp' | 'udp' | 'unix'
   readonly #place: Place
-  readonly #reader: Process
-  #event: SimEvent | null = null
-  #wait = SOON
-  #room = 0
-  #idle = 0
-  /** bytes that were read, and that the sender's calls took */
-  #read = 0
+  readonly #reader: Reader
+  /** bytes that the sender's calls took */
   #taken = 0
   /** of the sending process */
   fd = -1
-  #peer = -1
   destination: Uint8Array | null = null
   readonly destinationName: string
 
@@ -87,10 +77,10 @@ export class World {
     this.#proto = proto
     this.#place = place
     const { peer, to } = place
-    this.destinationName = to?.text ?? (typeof peer === 'number' ? dotted(peer, PORT) : `[fd00::2]:${PORT}`)
-    this.#reader = new Process(1235, 'reader', host.netns(place.netns))
+    this.destinationName = to?.text ?? (typeof peer === 'number' ? `${dotted(peer)}:${PORT}` : `[fd00::2]:${PORT}`)
+    this.#reader = new Reader(host, place.netns)
     // they share their descriptors, as threads do: a socket pair has an end for each
-    this.#reader.task.files = host.process.task.files
+    this.#reader.process.task.files = host.process.task.files
   }
 
   #must(what: string, value: number): number {
@@ -101,20 +91,21 @@ export class World {
   /** makes the sockets; `options` sets what the user asked for */
   open(options: (when: 'before' | 'after', fd: number) => void): void {
     const p = this.host.process
-    const r = this.#reader
+    const reader = this.#reader
+    const r = reader.process
     if (this.#proto === 'unix') {
       const { result, fds } = p.pair((at) => p.syscall('socketpair', AF_UNIX, SOCK_STREAM, 0, at))
       this.#must('socketpair', result)
-      ;[this.fd, this.#peer] = fds
+      ;[this.fd, reader.socket] = fds
       options('before', this.fd)
       return
     }
     const { own, peer, to } = this.#place
     const family = typeof own === 'number' ? AF_INET : AF_INET6
     const type = this.#proto === 'tcp' ? SOCK_STREAM : SOCK_DGRAM
-    this.#peer = this.#must('socket', r.syscall('socket', family, type, 0))
-    this.#must('bind', r.bind(this.#peer, sockaddr(peer, PORT)))
-    if (type === SOCK_STREAM) this.#must('listen', r.syscall('listen', this.#peer, 8))
+    reader.socket = this.#must('socket', r.syscall('socket', family, type, 0))
+    this.#must('bind', r.bind(reader.socket, sockaddr(peer, PORT)))
+    if (type === SOCK_STREAM) this.#must('listen', r.syscall('listen', reader.socket, 8))
     this.fd = this.#must('socket', p.syscall('socket', family, type, 0))
     // to somebody else, the route says from which address
     this.#must('bind', p.bind(this.fd, sockaddr(to === null ? own : any(own), SENDER_PORT)))
@@ -135,10 +126,10 @@ export class World {
   /** what is to be done once the sockets are connected */
   ready(options: (when: 'before' | 'after', fd: number) => void): void {
     const p = this.host.process
-    const r = this.#reader
+    const reader = this.#reader
     const { peer, to, warm } = this.#place
     this.host.runDue()
-    if (this.#proto === 'tcp') this.#peer = this.#must('accept', r.syscall('accept', this.#peer, 0, 0))
+    if (this.#proto === 'tcp') reader.socket = this.#must('accept', reader.process.syscall('accept', reader.socket, 0, 0))
     if (this.#proto === 'udp') {
       this.destination = sockaddr(to?.address ?? peer, to?.port ?? PORT)
       if (warm) {
@@ -147,8 +138,7 @@ export class World {
       }
     }
     options('after', this.fd)
-    this.#room = r.map(65536, 'pattern').address
-    this.#arm()
+    this.#read()
   }
 
   /** all of it; for who expects no failure */
@@ -159,25 +149,15 @@ export class World {
   }
 
   /** what the other process does while the sender sleeps: it looks now and then, and reads all there is */
-  #arm(): void {
-    this.#event = events.add(clock.ns() + this.#wait, () => {
-      const n = this.#readAll()
-      this.#read += n
-      this.#idle = n > 0 ? 0 : this.#idle + this.#wait
-      this.#wait = n > 0 ? SOON : Math.max(Math.min(LATER, 2 * this.#wait), this.#idle / 4)
+  #read(): void {
+    let wait = SOON
+    let idle = 0
+    this.#reader.start(SOON, (n) => {
+      idle = n > 0 ? 0 : idle + wait
+      wait = n > 0 ? SOON : Math.max(Math.min(LATER, 2 * wait), idle / 4)
       // after two hours of nothing there will be nothing: a sender that still sleeps sleeps for ever
-      if (this.#idle < 7200e9) this.#arm()
-      else this.#event = null
+      return idle < 7200e9 ? wait : null
     })
-  }
-
-  #readAll(): number {
-    let total = 0
-    for (;;) {
-      const n = this.#reader.syscall('recvfrom', this.#peer, this.#room, 65536, MSG_DONTWAIT, 0, 0)
-      if (n <= 0) return total
-      total += n
-    }
   }
 
   /** makes a call; its result in words */
@@ -213,9 +193,9 @@ export class World {
   settle(): void {
     this.host.sleep(AFTERMATH)
     if (this.#place.slow && this.#proto === 'tcp')
-      for (let ms = 0; this.#read < this.#taken && ms < PATIENCE; ms += AFTERMATH) this.host.sleep(AFTERMATH)
+      for (let ms = 0; this.#reader.read < this.#taken && ms < PATIENCE; ms += AFTERMATH) this.host.sleep(AFTERMATH)
     // a neighbour that does not answer is asked three times, a second each
     if (this.#place.to !== null) this.host.sleep(4000)
-    if (this.#event !== null) events.cancel(this.#event)
+    this.#reader.stop()
   }
 }

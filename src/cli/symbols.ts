@@ -4,7 +4,6 @@ import { Output } from '../formats/output.ts'
 import { edgesOf } from '../trace/facts.ts'
 import { declaredFunctions } from '../trace/kfunc.ts'
 import { UsageError } from './errors.ts'
-import '../kernel/kernel.ts'
 
 /** `skbtrace symbols [GLOB...]` */
 export function addSymbols(program: Command): void {
@@ -12,11 +11,16 @@ export function addSymbols(program: Command): void {
     .command('symbols')
     .description('list the simulated kernel functions: name, file and line, traced or inlined')
     .argument('[glob...]', "names or patterns such as 'tcp_*'")
-    .action((patterns: string[]) => {
+    .action(async (patterns: string[]) => {
+      await (await import('../script/everything.ts')).loadEverything()
       const wanted = globs(patterns)
       const all = new Map(declaredFunctions().map((f) => [f.name, f]))
+      for (const p of patterns) {
+        const matches = globs([p])
+        if (matches === null || ![...all.keys()].some(matches))
+          throw new UsageError(`no simulated function is named ${p === '' ? "''" : p}`)
+      }
       const list = [...all.values()].filter((f) => wanted === null || wanted(f.name)).sort((a, b) => (a.name < b.name ? -1 : 1))
-      if (list.length === 0 && patterns.length > 0) throw new UsageError(`no simulated function is named ${patterns.join(' ')}`)
       const inlinedIn = new Map<string, number>()
       for (const { symbol } of all.values())
         for (const [key, e] of edgesOf(symbol)) {

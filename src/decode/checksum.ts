@@ -8,7 +8,7 @@ export function sum16(b: Bytes, from: number, to: number, start = 0): number {
   return fold(s)
 }
 
-export function fold(s: number): number {
+function fold(s: number): number {
   let v = s
   while (v > 0xffff) v = (v % 0x10000) + Math.floor(v / 0x10000)
   return v

@@ -11,6 +11,7 @@ const etherTypes: Readonly<Record<number, string>> = {
 }
 const follows: Readonly<Record<number, Protocol>> = { 2048: 'IPv4', 2054: 'ARP', 33024: 'VLAN', 34984: 'VLAN', 34525: 'IPv6' }
 
+/** `0x0800 IPv4`; below 0x600 it is a length (IEEE 802.3) */
 export const etherType = (v: number): string => `${hex16(v)} ${v < 0x600 ? 'length' : (etherTypes[v] ?? 'unknown')}`
 
 const table: readonly Row[] = [

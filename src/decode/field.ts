@@ -26,6 +26,7 @@ export interface Next {
   readonly pseudo: PseudoHeader | null
 }
 
+/** What a transport's checksum covers besides its own bytes (RFC 793, RFC 8200). */
 export interface PseudoHeader {
   /** sum of the 16-bit words of the addresses, protocol and length */
   readonly sum: number
@@ -33,6 +34,7 @@ export interface PseudoHeader {
   readonly partOnly: boolean
 }
 
+/** what a header is of */
 export type Protocol = 'Ethernet' | 'VLAN' | 'ARP' | 'IPv4' | 'IPv6' | 'TCP' | 'UDP' | 'ICMP' | 'ICMPv6' | 'VXLAN'
 
 /** A row of a header's table: name, first byte, bytes, then what to take of them and how to put it in words. */
@@ -94,6 +96,7 @@ export function readTable(b: Bytes, base: number, table: readonly Row[]): Field[
   return out
 }
 
+/** `0x08`: so many digits at least */
 export const hex = (v: number, digits: number): string => `0x${v.toString(16).padStart(digits, '0')}`
 export const hex16 = (v: number): string => hex(v, 4)
 export const mac = (b: Bytes, at: number): string => (b.hex(at, 6).match(/../g) ?? []).join(':')

@@ -53,7 +53,7 @@ const optionTable: Readonly<Record<number, Option>> = {
   254: { name: 'exp2', meaning: (b, at, n) => b.hex(at + 2, n - 2) },
 }
 
-export function tcpOptions(b: Bytes, from: number, to: number): Field[] {
+function tcpOptions(b: Bytes, from: number, to: number): Field[] {
   const out: Field[] = []
   for (let at = from; at < to && at < b.end; ) {
     const kind = b.u8(at)

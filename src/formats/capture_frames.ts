@@ -1,7 +1,7 @@
 import type { CapturedPacket } from './capture_reader.ts'
 
 /** A captured packet as an Ethernet frame. */
-export interface EthernetFrame {
+interface EthernetFrame {
   readonly bytes: Uint8Array
   /** bytes at its end that were not captured; they are zeros */
   readonly missing: number

@@ -66,7 +66,9 @@ export class Contexts {
     const shown =
       this.#netns !== null
         ? wanted && there
-        : all || (wanted && mine && (kind !== 'softirq' || pid === this.#pid || this.#kinds.has('hardirq')))
+        : all
+          ? kind !== 'hardirq' || wanted
+          : wanted && mine && (kind !== 'softirq' || pid === this.#pid || this.#kinds.has('hardirq'))
     return { execution, thread, mine, shown, frames: shown || wanted || kind === 'idle' }
   }
 }

@@ -74,7 +74,9 @@ export const isGlue = (fn: Kfn, kind: CallKind): boolean =>
 /** the message in an argument list: what the user handed over, before there is a buffer */
 const MESSAGE = /^(const )?struct (msghdr|iov_iter|user_msghdr|mmsghdr) \*/
 
+/** it has the message among its arguments */
 export const carriesMessage = (fn: Kfn): boolean => fn.symbol.params.some((p) => MESSAGE.test(p))
+/** it returns a buffer */
 export const makesSkb = (fn: Kfn): boolean => fn.symbol.returns.replace(/\s/g, '') === 'structsk_buff*'
 
 /** `tcp_*`, `[su]end?`: the shell's wildcards, as ftrace's filters take them */
@@ -86,9 +88,14 @@ export function globs(patterns: readonly string[]): ((name: string) => boolean) 
   return (name) => exact.has(name) || tests.some((t) => t.test(name))
 }
 
+/** a pattern that is none, such as `[z-a]`, matches nothing */
 function globToRegExp(glob: string): RegExp {
   const body = glob.replace(/\[[!^]?[^\]]*\]|[.+^${}()|\\[\]*?]/g, (m) =>
     m === '*' ? '.*' : m === '?' ? '.' : m.length > 1 ? m.replace(/^\[!/, '[^').replace(/\\/g, '\\\\') : `\\${m}`,
   )
-  return new RegExp(`^${body}$`)
+  try {
+    return new RegExp(`^${body}$`)
+  } catch {
+    return /$^/
+  }
 }

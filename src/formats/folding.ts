@@ -52,7 +52,7 @@ class Node {
 }
 
 /** What a folding prints instead. */
-export interface FoldingText {
+interface FoldingText {
   out(text: string): void
   /** counts something that goes by: a folding says from where to where it got */
   tally(): number

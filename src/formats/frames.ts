@@ -3,6 +3,7 @@ import { type Format, isSkb } from './format.ts'
 import type { GraphOptions } from './graph_options.ts'
 import type { Output } from './output.ts'
 import { ShownCalls } from './shown_calls.ts'
+import { argument } from './values.ts'
 
 /** Where functions run one inside the other: a task, or the softirqs or interrupts of a network namespace. */
 export interface Track {
@@ -115,9 +116,8 @@ export abstract class FrameFormat extends ShownCalls implements Format {
       frame.start = start
       frame.skb = 0
     }
-    const at = call.fn.skbArg
-    if (at < 0) return
-    const skb = at === 0 ? a : at === 1 ? b : at === 2 ? c : at === 3 ? d : at === 4 ? e : f
+    if (call.fn.skbArg < 0) return
+    const skb = argument(call.fn.skbArg, a, b, c, d, e, f)
     if (!isSkb(skb)) return
     frame.skb = skb.id
     frame.len = skb.len

@@ -3,26 +3,17 @@ import { abstime, decorated, duration, FILL, indent, proc } from './columns.ts'
 import type { Running } from './contexts.ts'
 import { Folding } from './folding.ts'
 import type { Format } from './format.ts'
+import { framesOf, GraphNames, repeats, WIDTH } from './graph_lines.ts'
 import { type Annotator, type GraphOptions, headings, type Paint } from './graph_options.ts'
 import type { Output } from './output.ts'
-import { KINDS, ShownCalls } from './shown_calls.ts'
+import { ShownCalls } from './shown_calls.ts'
 import { Turns } from './turns.ts'
 import { showArgs, showFields, showReturn } from './values.ts'
 import { isBareAck } from './watch.ts'
 
 export * from './graph_options.ts'
 
-/** columns of a narrow terminal */
-const WIDTH = 80
-
-const DURATIONS: string[] = new Array(1 << 16).fill('')
-
-/** a name as the graph prints it: its line when it begins, when it calls nothing, when it ends */
-interface Names {
-  open: string
-  leaf: string
-  close: string
-}
+const DURATIONS: string[] = new Array(1 << 12).fill('')
 
 /**
  * Prints calls as ftrace's function_graph tracer does. A function's line is kept back until it is known whether it calls
@@ -39,7 +30,7 @@ export class FunctionGraph extends ShownCalls implements Format {
   /** for somebody who reads it from top to bottom, in a narrow window */
   readonly #story: boolean
   readonly #folding: Folding | null
-  readonly #names: (Names | undefined)[] = []
+  readonly #names: GraphNames
   readonly #args: string[] = []
   /** how far each frame's line is indented; a frame without a line of its own has that of the one around it */
   readonly #levels: number[] = []
@@ -60,6 +51,7 @@ export class FunctionGraph extends ShownCalls implements Format {
     this.#out = out
     this.#annotator = annotator
     this.#paint = paint
+    this.#names = new GraphNames(options.tail, paint)
     this.#dynamic = options.args || options.places || this.source
     this.#flat = annotator !== null
     this.#turns = new Turns(this.#flat)
@@ -130,24 +122,6 @@ export class FunctionGraph extends ShownCalls implements Format {
     this.#head = this.o.proc ? cpu + proc(comm, pid) : cpu
   }
 
-  #texts(call: Call): Names {
-    const i = 3 * call.fn.id + KINDS[call.kind]
-    let t = this.#names[i]
-    if (t === undefined) {
-      while (this.#names.length <= i) this.#names.push(undefined)
-      const plain = (call.kind === 'inlined' ? '~' : call.kind === 'notrace' ? '-' : '') + call.fn.name
-      const name = call.kind === 'call' || this.#paint === null ? plain : this.#paint.ghost(plain)
-      const close = this.o.tail ? `} /* ${plain} */\n` : '}\n'
-      t = {
-        open: `${name}() {\n`,
-        leaf: `${name}();\n`,
-        close: this.#paint === null ? close : `${this.#paint.comment(close.trimEnd())}\n`,
-      }
-      this.#names[i] = t
-    }
-    return t
-  }
-
   // ---- lines
 
   protected pushed(depth: number, call: Call, a: unknown, b: unknown, c: unknown, d: unknown, e: unknown, f: unknown): void {
@@ -163,7 +137,7 @@ export class FunctionGraph extends ShownCalls implements Format {
       const call = this.calls[i] as Call
       this.#lineOf(i)
       this.#folding?.begin(call.fn.name)
-      this.#emit(this.#named(i, FILL, level, this.#texts(call).open, ') {'))
+      this.#emit(this.#named(i, FILL, level, this.#names.of(call).open, ') {'))
     }
     this.open = depth
     if (this.#annotator === null || quiet) return
@@ -180,7 +154,7 @@ export class FunctionGraph extends ShownCalls implements Format {
     const level = this.#place(i, false)
     this.#lineOf(i)
     this.#folding?.begin(call.fn.name)
-    let text = this.#named(i, this.#took(i), level, this.#texts(call).leaf, ');')
+    let text = this.#named(i, this.#took(i), level, this.#names.of(call).leaf, ');')
     const copied = this.copied[i] as number
     if (this.source && copied > 0) {
       const more = `${text.slice(0, -1)} /* copies ${copied} bytes`
@@ -198,7 +172,7 @@ export class FunctionGraph extends ShownCalls implements Format {
   protected closed(i: number, ret: unknown): void {
     if (this.#hidden[i] === true) return
     const call = this.calls[i] as Call
-    let text = this.#texts(call).close
+    let text = this.#names.of(call).close
     if (this.o.retval) {
       const r = showReturn(call.fn, ret, this.o.retvalHex)
       if (r !== '') text = `} /* ${call.fn.name} ${r} */\n`
@@ -217,7 +191,7 @@ export class FunctionGraph extends ShownCalls implements Format {
   #short(from: number, to: number): string {
     const i = this.#ending
     const call = this.calls[i] as Call
-    const name = this.#texts(call).leaf.slice(0, -2)
+    const name = this.#names.of(call).leaf.slice(0, -2)
     const frames = framesOf(from, to)
     const line = `${this.#prefix(this.starts[i] as number)}${this.#took(i)}${indent(this.#levels[i] as number)}${name}`
     return `${line} { ... } /* as before${frames === '' ? '' : `, ${frames}`} */\n`
@@ -426,19 +400,4 @@ export class FunctionGraph extends ShownCalls implements Format {
     this.#emit(note)
     this.#noted = true
   }
-}
-
-/** `frame 3`, `frames 3 to 5`: those after the first `from`, up to `to` */
-const framesOf = (from: number, to: number): string =>
-  to <= from ? '' : to === from + 1 ? `frame ${to}` : `frames ${from + 1} to ${to}`
-
-/** the line that stands for repeats */
-function repeats(times: number, calls: readonly string[], from: number, to: number): string {
-  const [first = ''] = calls
-  const what =
-    calls.length === 1 ? `${times} more ${first}()` : `${times} times more ${first}() to ${calls[calls.length - 1] ?? ''}()`
-  const frames = framesOf(from, to)
-  const line = `# ... and ${what}`
-  const more = `${frames === '' ? '' : `${frames}; `}--no-fold shows all`
-  return line.length + more.length + 3 > WIDTH ? `${line}\n#     (${more})\n` : `${line} (${more})\n`
 }

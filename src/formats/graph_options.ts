@@ -3,6 +3,7 @@ import type { CardEvent, Kfn, TracedSkb } from '../trace/tracer.ts'
 /** Where the processor is: in a process's system call, in the softirq or in the interrupt that came on top of it. */
 export type ContextKind = 'task' | 'softirq' | 'hardirq'
 
+/** What is shown of a call graph, and with which columns. */
 export interface GraphOptions {
   /** `source`: as the source reads, with the functions that the compiler inlined; `ftrace`: what that kernel's tracer can see */
   view: 'source' | 'ftrace'

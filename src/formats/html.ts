@@ -20,7 +20,7 @@ const MOST = 250_000
 const KINDS: Readonly<Record<CallKind, 0 | 1 | 2>> = { call: 0, inlined: 1, notrace: 2 }
 const kinds: readonly CallKind[] = ['call', 'inlined', 'notrace']
 
-export interface HtmlOptions {
+interface HtmlOptions {
   /** what made the trace: the command line */
   title: string
   /** which functions are in it; the page itself chooses detail and view */

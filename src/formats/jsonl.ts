@@ -5,7 +5,7 @@ import { BufferLog } from './jsonl_buffers.ts'
 import { encode, encodeFields } from './jsonl_values.ts'
 import type { Output } from './output.ts'
 import { probed } from './probes.ts'
-import { paramsOf } from './values.ts'
+import { argument, paramsOf } from './values.ts'
 
 /** of the layout of the lines: a reader refuses another one */
 export const LAYOUT = 1
@@ -26,7 +26,7 @@ interface Texts {
 /** where a call is made from: the function of the image, then the inlined ones on the way; '' for a first frame */
 const fromText = (call: Call): string => (call.from.real === null ? '' : [call.from.real.name, ...call.from.path].join('>'))
 
-export interface JsonlOptions {
+interface JsonlOptions {
   readonly command: string
   readonly version: string
   readonly kernel: string
@@ -193,7 +193,7 @@ export class Jsonl implements Format {
     let args = ''
     const { params } = texts
     for (let i = 0; i < params.length; i++) {
-      const v = i === 0 ? a : i === 1 ? b : i === 2 ? c : i === 3 ? d : i === 4 ? e : f
+      const v = argument(i, a, b, c, d, e, f)
       if (typeof v === 'object' && isSkb(v)) {
         if (i === skbArg) arg = v
         else before += this.#buffers.show(ts, v)

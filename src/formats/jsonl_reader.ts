@@ -24,7 +24,7 @@ const DEEPEST = 10_000
 const EXECUTIONS = 10_000
 
 /** the run that a trace is of, from its first line */
-export interface TraceHeader {
+interface TraceHeader {
   readonly version: string
   readonly kernel: string
   readonly command: string
@@ -62,6 +62,8 @@ export class JsonlReader {
   #between = false
   #began = false
   #ended = false
+  /** what is read last has no end of line */
+  #cut = false
   #pieces: Uint8Array[] = []
   #length = 0
   /** events that were played so far */
@@ -95,7 +97,8 @@ export class JsonlReader {
 
   /** nothing more comes; the format is closed by whoever opened it. @throws TraceError */
   finish(): void {
-    if (this.#length > 0) this.#complete(new Uint8Array(0))
+    this.#cut = this.#length > 0
+    if (this.#cut) this.#complete(new Uint8Array(0))
     if (this.#to === null) this.#fail('empty, not a trace', 1)
     if (!this.#ended) this.#fail('the trace ends here, without its last line: it was cut off', this.#line)
   }
@@ -118,7 +121,13 @@ export class JsonlReader {
     try {
       o = JSON.parse(text)
     } catch {
-      this.#fail(this.#to === null ? 'not a trace of skbtrace (jsonl)' : 'not JSON')
+      this.#fail(
+        this.#to === null
+          ? 'not a trace of skbtrace (jsonl)'
+          : this.#cut
+            ? 'the trace ends in the middle of this line: it was cut off'
+            : 'not JSON',
+      )
     }
     if (typeof o !== 'object' || o === null || Array.isArray(o)) this.#fail(`wants an object, not ${found(o)}`)
     const line = o as Line

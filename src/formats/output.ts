@@ -15,16 +15,20 @@ export class OutputError extends Error {}
 /** The reader of a pipe has gone: the program has nothing more to do, and nothing went wrong. */
 export class ClosedPipe extends Error {}
 
-const codeOf = (e: unknown): string => (e instanceof Error && 'code' in e && typeof e.code === 'string' ? e.code : '')
+/** the name of a failed system call's error, such as `EAGAIN`; '' for an error of another kind */
+export const codeOf = (e: unknown): string => (e instanceof Error && 'code' in e && typeof e.code === 'string' ? e.code : '')
 
 /** what is said of a failed system call of the host, without its stack or path: `no space left on device` */
 export function reasonOf(e: unknown): string {
+  // Node's words for it are `illegal operation on a directory`
+  if (codeOf(e) === 'EISDIR') return 'is a directory'
   const m = e instanceof Error ? /^[A-Z0-9]+: ([^,]+)/.exec(e.message) : null
   return m?.[1] ?? (e instanceof Error ? e.message : String(e))
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
-const pause = (ms: number): void => {
+/** nothing happens for so many milliseconds: a pipe is waited for that cannot be waited for otherwise */
+export const pause = (ms: number): void => {
   Atomics.wait(sleeper, 0, 0, ms)
 }
 

@@ -1,5 +1,5 @@
 import type { Layer, Protocol } from '../decode/decode.ts'
-import type { Kfn, TracedSkb } from '../trace/tracer.ts'
+import type { Kfn } from '../trace/tracer.ts'
 
 /** What a buffer's bytes are, by who has it in hands and by its header offsets; and a packet in one line. */
 
@@ -29,30 +29,50 @@ export function layerOf(fn: Kfn): string {
   return layer
 }
 
-/** what the bytes at `data` are, as far as the header offsets say so; `layer`: of the function that has the buffer */
-export function firstHeader(skb: TracedSkb, layer: string): Protocol | null {
-  const { data, bytes } = skb
+/** What is needed of a buffer to tell which header its data begins with. Offsets count from the start of `bytes`; 0xffff: not set. */
+interface Headers {
+  readonly bytes: Uint8Array
+  readonly data: number
+  readonly tail: number
+  readonly mac_header: number
+  readonly network_header: number
+  readonly transport_header: number
+  readonly protocol: number
+}
+
+/** by the number that IPv4 and IPv6 headers have for them */
+const transports: ReadonlyMap<number, Protocol> = new Map([
+  [1, 'ICMP'],
+  [6, 'TCP'],
+  [17, 'UDP'],
+  [58, 'ICMPv6'],
+])
+/** by who has them in hands, where there is no such header yet */
+const byLayer: ReadonlyMap<string, Protocol> = new Map([
+  ['TCP', 'TCP'],
+  ['UDP', 'UDP'],
+  ['ICMP', 'ICMP'],
+])
+
+/**
+ * The header that lies at `data`, as far as the offsets and the bytes say; null when that is payload, or nothing yet. `layer`: of the
+ * function that has the buffer; null when nobody knows.
+ */
+export function firstHeader(skb: Headers, layer: string | null): Protocol | null {
+  const { bytes, data, network_header: n } = skb
   if (skb.tail <= data) return null
-  if (skb.mac_header !== 0xffff && skb.mac_header === data && skb.network_header > data) return 'Ethernet'
-  if (skb.network_header === data && (data > 0 || skb.protocol !== 0)) {
-    const version = (bytes[data] as number) >> 4
-    return version === 4 ? 'IPv4' : version === 6 ? 'IPv6' : bytes[data] === 0 && skb.protocol === 0x0806 ? 'ARP' : null
-  }
-  if (skb.transport_header !== 0xffff && skb.transport_header === data) {
-    const n = skb.network_header
-    const proto =
-      n > 0 && n < data && (bytes[n] as number) >> 4 === 4
-        ? bytes[n + 9]
-        : layer === 'TCP'
-          ? 6
-          : layer === 'UDP'
-            ? 17
-            : layer === 'ICMP'
-              ? 1
-              : 0
-    return proto === 6 ? 'TCP' : proto === 17 ? 'UDP' : proto === 1 ? 'ICMP' : null
-  }
-  return null
+  if (skb.mac_header !== 0xffff && skb.mac_header === data && n > data) return 'Ethernet'
+  const version = (bytes[n] ?? 0) >> 4
+  if (n === data && (data > 0 || skb.protocol !== 0))
+    return version === 4 ? 'IPv4' : version === 6 ? 'IPv6' : bytes[n] === 0 && skb.protocol === 0x0806 ? 'ARP' : null
+  if (skb.transport_header === 0xffff || skb.transport_header !== data) return null
+  if (n > 0 && n < data && (version === 4 || version === 6))
+    return transports.get(bytes[version === 4 ? n + 9 : n + 6] ?? 0) ?? null
+  // TCP writes its header before there is one in front
+  if (layer !== null) return byLayer.get(layer) ?? null
+  const doff = (bytes[data + 12] ?? 0) >> 4
+  if (doff >= 5 && data + doff * 4 <= skb.tail) return 'TCP'
+  return skb.tail - data >= 8 ? 'UDP' : null
 }
 
 /** `IPv4 127.0.0.1 > 127.0.0.1, TCP 40000 > 8080 ACK, seq 1, ack 2`: what a frame is, without its link header */

@@ -44,7 +44,7 @@ function block(type: number, parts: readonly Uint8Array[]): Uint8Array {
   return b
 }
 
-export interface PcapngOptions {
+interface PcapngOptions {
   /** what made the capture: the command line */
   readonly command: string
   readonly version: string

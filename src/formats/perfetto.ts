@@ -4,7 +4,7 @@ import { type Frame, FrameFormat, nowNs, type Track } from './frames.ts'
 import type { Output } from './output.ts'
 import type { FormatOptions } from './registry.ts'
 import { KINDS } from './shown_calls.ts'
-import { showReturn } from './values.ts'
+import { argument, showReturn } from './values.ts'
 
 /** microseconds, as the format counts, of nanoseconds */
 const us = (ns: number): string => `${Math.floor(ns / 1000)}${THOUSANDTHS[ns % 1000]}`
@@ -247,7 +247,7 @@ export class Perfetto extends FrameFormat {
     const id = this.frames[depth]?.skb ?? 0
     if (id === 0 || this.#last.has(id)) return
     // a buffer that was never seen: with the bytes of a frame on a cable, that is where it comes from
-    const skb = [a, b, c, d, e, f][call.fn.skbArg]
+    const skb = argument(call.fn.skbArg, a, b, c, d, e, f)
     if (!isSkb(skb) || skb.clone_of !== 0) return
     const key = fingerprint(frameBytes(skb))
     const list = this.#onCable.get(key)

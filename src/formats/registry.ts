@@ -198,4 +198,5 @@ export function formatOfFile(path: string): FormatEntry | undefined {
   return best
 }
 
+/** undefined when there is none of that name */
 export const formatByName = (name: string): FormatEntry | undefined => registry.find((f) => f.name === name)

@@ -16,6 +16,7 @@ import {
 } from './detail.ts'
 import { isSkb } from './format.ts'
 import type { GraphOptions } from './graph_options.ts'
+import { argument } from './values.ts'
 import { fingerprint, isBareAck } from './watch.ts'
 
 /** of a kind of call, for tables: three entries a function */
@@ -51,9 +52,9 @@ export abstract class ShownCalls {
   readonly #notrace: ((name: string) => boolean) | null
   readonly #onlyBelow: ((name: string) => boolean) | null
   #root: ((name: string) => boolean) | null
-  readonly #treatments: number[] = []
-  readonly #helpers: number[] = []
-  readonly #traits: number[] = []
+  readonly #treatments: (number | undefined)[] = []
+  readonly #helpers: (number | undefined)[] = []
+  readonly #traits: (number | undefined)[] = []
   readonly #contexts: Contexts
   #interrupted: Interrupted[] = []
 
@@ -176,7 +177,7 @@ export abstract class ShownCalls {
     const i = 3 * call.fn.id + KINDS[call.kind]
     const known = this.#treatments[i]
     if (known !== undefined) return known as Treatment
-    while (this.#treatments.length <= i) this.#treatments.push(undefined as unknown as number)
+    while (this.#treatments.length <= i) this.#treatments.push(undefined)
     const t = this.#classify(call)
     this.#treatments[i] = t
     return t
@@ -255,7 +256,7 @@ export abstract class ShownCalls {
   #traitsOf(fn: Kfn): number {
     let t = this.#traits[fn.id]
     if (t === undefined) {
-      while (this.#traits.length <= fn.id) this.#traits.push(undefined as unknown as number)
+      while (this.#traits.length <= fn.id) this.#traits.push(undefined)
       t = (carriesMessage(fn) ? CARRIES : 0) | (makesSkb(fn) ? MAKES : 0)
       this.#traits[fn.id] = t
     }
@@ -266,7 +267,7 @@ export abstract class ShownCalls {
     const i = 3 * call.fn.id + KINDS[call.kind]
     let h = this.#helpers[i]
     if (h === undefined) {
-      while (this.#helpers.length <= i) this.#helpers.push(undefined as unknown as number)
+      while (this.#helpers.length <= i) this.#helpers.push(undefined)
       h = isHelper(call.fn, call.kind) || isMachinery(call.fn) ? 1 : 0
       this.#helpers[i] = h
     }
@@ -278,7 +279,7 @@ export abstract class ShownCalls {
     const depth = this.depth
     let skb: TracedSkb | null = null
     if (fn.skbArg >= 0) {
-      const v = at(fn.skbArg, a, b, c, d, e, f)
+      const v = argument(fn.skbArg, a, b, c, d, e, f)
       if (isSkb(v)) skb = v
     }
     if (skb !== null) {
@@ -399,23 +400,5 @@ export abstract class ShownCalls {
       }
       this.ids[i] = 0
     }
-  }
-}
-
-/** one of the first six arguments */
-function at(i: number, a: unknown, b: unknown, c: unknown, d: unknown, e: unknown, f: unknown): unknown {
-  switch (i) {
-    case 0:
-      return a
-    case 1:
-      return b
-    case 2:
-      return c
-    case 3:
-      return d
-    case 4:
-      return e
-    default:
-      return i === 5 ? f : null
   }
 }

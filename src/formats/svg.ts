@@ -11,7 +11,7 @@ import { type Output, OutputError } from './output.ts'
 
 export type Diagram = 'geometry' | 'headers' | 'sequence'
 
-export interface SvgOptions {
+interface SvgOptions {
   /** the sk_buff's buffer, its headers, or the frames of the host's devices in sequence */
   diagram: Diagram
   /** the function (or glob) at whose entry the buffer is drawn, the first time it has one; '' for the last before a driver has it */

@@ -8,7 +8,7 @@ import { firstHeader, layerOf, summary } from './packet.ts'
 import { Totals } from './totals.ts'
 import { wrap } from './wrap.ts'
 
-export interface NoteOptions {
+interface NoteOptions {
   /** `none`: no bytes at all; `wire`: frames; `layers`: what each layer added, and frames; `full`: payload as well */
   hexdump: 'none' | 'wire' | 'layers' | 'full'
   bold(text: string): string

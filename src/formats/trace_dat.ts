@@ -56,7 +56,7 @@ export class TraceDat extends FrameFormat {
   readonly #frameFlags: number[] = []
   /** how many points had come before it */
   readonly #before: number[] = []
-  readonly #addresses: number[] = []
+  readonly #addresses: (number | undefined)[] = []
   #points: Point[] = []
   /** what was written when a call began and nobody ran yet, and whose call it was */
   #title: Point | null = null
@@ -114,7 +114,7 @@ export class TraceDat extends FrameFormat {
     const { id, name } = frame.call.fn
     let a = this.#addresses[id]
     if (a === undefined) {
-      while (this.#addresses.length < id) this.#addresses.push(undefined as unknown as number)
+      while (this.#addresses.length < id) this.#addresses.push(undefined)
       a = this.#symbols.lookup(name)
       this.#addresses[id] = a
     }

@@ -2,7 +2,7 @@ import { rule } from './columns.ts'
 import type { Running } from './contexts.ts'
 
 /** A line that says who goes on. */
-export interface Turn {
+interface Turn {
   readonly line: string
   /** what a rule says; '' for a line of the graph, which has columns in front */
   readonly mark: string

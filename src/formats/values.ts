@@ -43,13 +43,14 @@ export function addressOf(o: object): string {
 
 const hex = (n: number): string => `0x${(n < 0 ? BigInt.asUintN(64, BigInt(Math.trunc(n))) : BigInt(Math.trunc(n))).toString(16)}`
 
-export interface Param {
+interface Param {
   name: string
   pointer: boolean
 }
 
 const params: (Param[] | undefined)[] = []
 
+/** a function's parameters, from its declaration */
 export function paramsOf(fn: Kfn): readonly Param[] {
   let p = params[fn.id]
   if (p === undefined) {
@@ -63,8 +64,26 @@ export function paramsOf(fn: Kfn): readonly Param[] {
   return p
 }
 
+/** argument `i` of a call, of the six that a kernel has in registers; null for none (-1) */
+export function argument(i: number, a: unknown, b: unknown, c: unknown, d: unknown, e: unknown, f: unknown): unknown {
+  switch (i) {
+    case 0:
+      return a
+    case 1:
+      return b
+    case 2:
+      return c
+    case 3:
+      return d
+    case 4:
+      return e
+    default:
+      return i === 5 ? f : null
+  }
+}
+
 /** one value, as a kernel would print it */
-export function show(v: unknown, pointer: boolean): string {
+function show(v: unknown, pointer: boolean): string {
   switch (typeof v) {
     case 'number':
       return pointer ? hex(v) : Number.isInteger(v) ? String(v) : String(Math.floor(v))

@@ -26,7 +26,7 @@ export interface Port {
 }
 
 /** What a cable does to frames. Rates in bits a second, times in nanoseconds, shares from 0 to 1. */
-export interface CableOptions {
+interface CableOptions {
   rate: number
   delay: number
   loss: number

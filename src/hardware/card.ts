@@ -7,6 +7,7 @@ export interface CardOwner {
   readonly netnsName: string
 }
 
+/** numbers by the names that a manual has for them */
 export type Fields = Readonly<Record<string, Value>>
 
 /** One descriptor as it lies in its ring, by the names of the card's manual. */

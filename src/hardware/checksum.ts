@@ -8,8 +8,10 @@ export function sum16(bytes: Uint8Array, from: number, to: number): number {
   return sum
 }
 
+/** writes 16 bits in network order */
 export function put16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >> 8
   bytes[at + 1] = value
 }
+/** 16 bits in network order; what is not there is 0 */
 export const get16 = (bytes: Uint8Array, at: number): number => ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)

@@ -1,3 +1,5 @@
+import { clock } from '../sim/clock.ts'
+import { events } from '../sim/events.ts'
 import { tracer } from '../trace/tracer.ts'
 import type { Cable, Frame, Port } from './cable.ts'
 import { address, bits, type CardOwner, type Fields, type Inspectable, nothing, type RingView, say } from './card.ts'
@@ -20,11 +22,14 @@ export const REG = {
   RDLEN: 0x2808,
   RDH: 0x2810,
   RDT: 0x2818,
+  RDTR: 0x2820,
+  RADV: 0x282c,
   TDBAL: 0x3800,
   TDLEN: 0x3808,
   TDH: 0x3810,
   TDT: 0x3818,
   TIDV: 0x3820,
+  TADV: 0x382c,
   RXCSUM: 0x5000,
   MTA: 0x5200,
   VFTA: 0x5600,
@@ -39,6 +44,7 @@ export const ICR_RXT0 = 0x80
 
 const CMD_EOP = 0x01000000
 const CMD_RS = 0x08000000
+const CMD_IDE = 0x80000000
 const CMD_DEXT = 0x20000000
 const CMD_TSE = 0x04000000
 const DTYP_D = 0x00100000
@@ -72,6 +78,11 @@ const DESC = 16
 const MIN_FRAME = 60
 const FCS = 4
 const MAX_PACKET = 0x10000
+/** nanoseconds in a unit of ITR, and in one of RADV and TADV: 13.4.18, 13.4.31 and 13.4.44 of the manual */
+const ITR_NS = 256
+const DELAY_NS = 1024
+/** nanoseconds: never more than 7813 interrupts a second, whatever ITR says */
+const INTERRUPT_GAP = 500 * ITR_NS
 /** with its tag and check sequence; above that with LPE only */
 const MAX_FRAME = 1522
 const VLAN = 4
@@ -177,8 +188,8 @@ const rxFields = (view: DataView, at: number): Fields => ({
 })
 
 /**
- * Intel's 82540EM, as the recordings had it (QEMU's): a register write to the tail of the transmit ring sends at once, and its
- * interrupt is there before the next instruction. Received frames are padded to 60 bytes and carry a check sequence that nobody reads.
+ * Intel's 82540EM, as the recordings had it (QEMU's): a register write to the tail of the transmit ring sends at once, and the
+ * interrupt is there before the next instruction unless one was just before (#gap). Received frames are padded to 60 bytes and carry a check sequence that nobody reads.
  */
 export class E1000Card implements Port, Inspectable {
   owner: CardOwner | null = null
@@ -188,7 +199,13 @@ export class E1000Card implements Port, Inspectable {
   readonly #end: 0 | 1
   /** called when the interrupt line goes up */
   interrupt: () => void = () => {}
+  /** asked when an interrupt is due sooner after the one before than the registers allow: whether it has to wait */
+  throttled: () => boolean = () => true
   #line = false
+  /** an interrupt was raised, and the time until the next one is not over */
+  #gap = false
+  /** a descriptor asked for the delayed interrupt */
+  #delayed = false
   // the packet that is being put together
   readonly #data = new Uint8Array(MAX_PACKET)
   readonly #header = new Uint8Array(256)
@@ -290,8 +307,28 @@ export class E1000Card implements Port, Inspectable {
   #update(): void {
     const pending = (this.#get(REG.ICR) & this.#get(REG.IMS)) !== 0
     const rising = pending && !this.#line
+    if (rising && this.#gap && this.throttled()) return
     this.#line = pending
-    if (rising) this.interrupt()
+    if (!rising) return
+    if (!this.#gap) this.#openGap()
+    this.interrupt()
+  }
+
+  /** no other interrupt until the shortest of the times has passed that apply to what is pending */
+  #openGap(): void {
+    const pending = this.#get(REG.ICR) & this.#get(REG.IMS)
+    let time = this.#get(REG.ITR) * ITR_NS
+    const atMost = (ns: number): void => {
+      if (ns > 0 && (time === 0 || ns < time)) time = ns
+    }
+    if (this.#delayed && pending & (ICR_TXQE | ICR_TXDW)) atMost(this.#get(REG.TADV) * DELAY_NS)
+    if (this.#get(REG.RDTR) && pending & ICR_RXT0) atMost(this.#get(REG.RADV) * DELAY_NS)
+    this.#delayed = false
+    this.#gap = true
+    events.add(clock.ns() + Math.max(INTERRUPT_GAP, time), () => {
+      this.#gap = false
+      this.#update()
+    })
   }
 
   // ---- transmit: 3.3 of the manual
@@ -333,6 +370,7 @@ export class E1000Card implements Port, Inspectable {
         this.#tag = -1
       }
     }
+    if (lower & CMD_IDE) this.#delayed = true
     if (!(lower & CMD_RS)) return false
     view.setUint8(at + 12, view.getUint8(at + 12) | STAT_DD)
     return true

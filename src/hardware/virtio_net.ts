@@ -22,7 +22,7 @@ const DESC = 16
 
 export const VIRTIO_NET_HDR_LEN = 12
 export const VIRTIO_NET_HDR_F_NEEDS_CSUM = 1
-export const VIRTIO_NET_HDR_F_DATA_VALID = 2
+const VIRTIO_NET_HDR_F_DATA_VALID = 2
 
 /** One virtqueue as the device sees it: three pieces of memory, and how to call the driver. */
 export interface DeviceQueue {

@@ -56,6 +56,7 @@ export function iovecs(list: readonly { base: number; length: number }[]): Uint8
   return b
 }
 
+/** What a struct msghdr says; addresses and lengths in bytes. */
 export interface MessageHeader {
   name: number
   nameLength: number
@@ -143,4 +144,5 @@ export const syscallNumbers = {
   sendmmsg: 307,
 } as const
 
+/** of the system calls that a process can make */
 export type SyscallName = keyof typeof syscallNumbers

@@ -9,6 +9,7 @@ import { resetTracer } from '../trace/tracer.ts'
 import { Process } from './process.ts'
 import '../kernel/kernel.ts'
 
+/** How a host is made. */
 export interface HostOptions {
   /** of everything that is random; 1 unless told otherwise */
   seed?: number
@@ -91,5 +92,7 @@ export class Host {
 
 /** milliseconds that a host goes on after the last call, so that what is on the way arrives: the recordings did the same */
 export const AFTERMATH = 300
+/** milliseconds until a call is made that is recorded: a recorder turns its tracer on, and a card is done with what was before */
+export const BEFORE_RECORDED = 0.2
 
 export { WouldBlockForever } from '../kernel/kernel/sched/core.ts'

@@ -39,7 +39,7 @@ const mempool = (dma: DmaSpace, bytes: number): Mempool => {
  * descriptors, then the register that tells the card. No system call, no sk_buff, no interrupt. The card has fetched what it was told
  * of when that write returns: nothing has to be waited for.
  */
-export interface PollModeDriver {
+interface PollModeDriver {
   /** sends a datagram for each piece of `data` of at most `mss` bytes */
   send(data: Uint8Array, mss: number, flow: UdpFlow): void
 }

@@ -4,7 +4,7 @@ import { Output } from '../formats/output.ts'
 import type { Engine, Reply } from './engine/types.ts'
 
 /** what is printed of a reply: what the user did not write himself */
-export const printed = (r: Reply): string => {
+const printed = (r: Reply): string => {
   let out = ''
   for (const b of r.blocks) if (b.kind !== 'echo' && b.kind !== 'error') out += `${b.text}\n`
   return out

@@ -11,7 +11,9 @@ export interface Outcome {
 /** One command of the host. `words[0]` is its name; `netns` the network namespace that it runs in. */
 export type HostCommand = (host: Host, words: readonly string[], netns: string) => Outcome
 
+/** all went well */
 export const ok = (stdout = ''): Outcome => ({ status: 0, stdout, stderr: '' })
+/** it did not: the command's own words, and its exit status */
 export const failed = (stderr: string, status = 1): Outcome => ({ status, stdout: '', stderr })
 
 /** what is there; each in a file of its own in commands/, loaded when it is first used */

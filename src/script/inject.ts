@@ -21,6 +21,7 @@ export const injectable = {
   ],
   lo: [],
 } as const
+/** what kind of device frames are put before */
 export type InjectableKind = keyof typeof injectable
 
 /** Puts frames before a device of a host, as if they came in from outside. */

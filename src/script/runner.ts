@@ -1,7 +1,9 @@
 import { ints } from '../host/abi.ts'
 import { errnoName } from '../host/errno.ts'
-import { AFTERMATH, type Host, WouldBlockForever } from '../host/host.ts'
-import { drain, prepareCall, type Variables } from './calls.ts'
+import { AFTERMATH, BEFORE_RECORDED, type Host, WouldBlockForever } from '../host/host.ts'
+import { declaredFunctions } from '../trace/kfunc.ts'
+import type { Variables } from './arguments.ts'
+import { drain, prepareCall } from './calls.ts'
 import type { HostCommand } from './command.ts'
 import { constants } from './constants.ts'
 import { type CallStatement, type CommandStatement, ScenarioError, type Statement } from './scenario.ts'
@@ -17,6 +19,9 @@ export interface Recorder {
   /** what a command of the host printed, headed by the command itself behind a `$` */
   remark?(text: string): void
 }
+
+/** Told, and says nothing. */
+export const nobody: Recorder = { begin: () => {}, end: () => {} }
 
 /** Runs the statements of a scenario on a host. */
 export class Runner {
@@ -80,7 +85,10 @@ export class Runner {
     }
     const call = prepareCall(this.host, s, this.variables)
     if (s.name === 'bind') this.#reuseAddress(s)
-    if (s.recorded) this.#recorder.begin(`> ${s.text}`, null)
+    if (s.recorded) {
+      this.host.sleep(BEFORE_RECORDED)
+      this.#recorder.begin(`> ${s.text}`, null)
+    }
     const value = this.#make(s, call.make)
     if (s.target !== null) this.variables.set(s.target, value)
     const result = value < 0 ? `-1 ${errnoName(-value)}` : call.makesDescriptor ? 'fd' : String(value)
@@ -108,8 +116,11 @@ export class Runner {
         s.line,
         fn?.column ?? s.column,
       )
+    const [name = ''] = fn.arg.names
+    if (!declaredFunctions().some((f) => f.name === name))
+      throw new ScenarioError(`no simulated function is named '${name}'`, s.line, fn.column)
     const ms = this.#milliseconds(s, 1)
-    if (s.recorded) this.#recorder.begin(`> ${s.text}`, fn.arg.names[0] ?? '')
+    if (s.recorded) this.#recorder.begin(`> ${s.text}`, name)
     this.host.sleep(ms)
     if (s.recorded) this.#recorder.end('0')
     return '0'

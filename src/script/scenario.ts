@@ -12,6 +12,7 @@ export class ScenarioError extends Error {
   }
 }
 
+/** An argument of a call, as it was written. */
 export type Arg =
   | { kind: 'number'; value: number }
   /** a name that is looked up when the call is made: a variable, or constants joined with `|` */
@@ -34,11 +35,13 @@ export type Arg =
   /** UDP_SEGMENT=1000 */
   | { kind: 'control'; name: string; value: number }
 
+/** where it stands */
 export interface PlacedArg {
   arg: Arg
   column: number
 }
 
+/** A line that makes a system call. */
 export interface CallStatement {
   kind: 'call'
   line: number
@@ -54,6 +57,7 @@ export interface CallStatement {
   netns: string
 }
 
+/** A line that is a command of the host. */
 export interface CommandStatement {
   kind: 'command'
   line: number
@@ -63,6 +67,7 @@ export interface CommandStatement {
   words: string[]
 }
 
+/** A line of a scenario. */
 export type Statement = CallStatement | CommandStatement
 
 /** The host's commands that a scenario may name. */
@@ -104,8 +109,9 @@ class Reader {
   /** what stands at the cursor, for a message */
   found(): string {
     this.space()
-    const rest = /^\S+/.exec(this.text.slice(this.at))
-    return rest === null ? 'the end of the line' : `'${rest[0]}'`
+    const [rest] = /^\S+/.exec(this.text.slice(this.at)) ?? []
+    if (rest === undefined) return 'the end of the line'
+    return rest.length > 40 ? `'${rest.slice(0, 37)}...'` : `'${rest}'`
   }
 
   match(re: RegExp): string | null {
@@ -179,7 +185,11 @@ function parseCall(r: Reader, line: number): CallStatement {
     name = r.match(identifier)
     if (name === null) r.fail(`expected a call after '${target} =', found ${r.found()}`, r.at)
   }
-  r.expect('(', `after '${name}'`)
+  if (!r.take('(')) {
+    // what looks like a command is one that is not there
+    const commands = target === null && !recorded ? `; the commands are ${commandNames.join(', ')}` : ''
+    r.fail(`expected '(' after '${name}', found ${r.found()}${commands}`, r.at)
+  }
   const args: PlacedArg[] = []
   if (!r.take(')')) {
     do {

@@ -1,3 +1,4 @@
+/** what two hosts may be joined by */
 export type Driver = 'veth' | 'e1000' | 'virtio_net'
 export const drivers: readonly Driver[] = ['veth', 'e1000', 'virtio_net']
 

@@ -2,7 +2,7 @@
  * The virtual clock. It counts instructions, an integer, so that sums never round; nanoseconds follow from it.
  * One instruction takes `1 / perNs` nanoseconds: three to a nanosecond unless told otherwise.
  */
-export class Clock {
+class Clock {
   /** instructions since boot */
   now = 0
   perNs = 3

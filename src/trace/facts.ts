@@ -11,9 +11,8 @@ export interface KernelSymbol {
   readonly ftrace: boolean
   readonly params: readonly string[]
   readonly returns: string
-  /** instructions it takes itself: median and 10th in a hundred; 0 where it was never measured */
+  /** instructions it takes itself: fixtures/kernel/costs.tsv, and scripts/facts.mjs; 0 where it was never measured */
   readonly cost: number
-  readonly costP10: number
   /** its calls as text: `;inlined>functions>callee|lines,inlined|lines,called|tail;...;` */
   readonly calls: string
 }
@@ -73,7 +72,7 @@ class Row implements KernelSymbol {
   readonly cost: number
   readonly #row: string
   #calls: string | undefined
-  #rest: { file: string; line: number; params: string[]; returns: string; costP10: number } | null = null
+  #rest: { file: string; line: number; params: string[]; returns: string } | null = null
 
   constructor(row: string) {
     const at = row.indexOf('\t') + 1
@@ -101,14 +100,11 @@ class Row implements KernelSymbol {
   get returns(): string {
     return this.#all().returns
   }
-  get costP10(): number {
-    return this.#all().costP10
-  }
 
-  #all(): { file: string; line: number; params: string[]; returns: string; costP10: number } {
+  #all(): { file: string; line: number; params: string[]; returns: string } {
     if (this.#rest === null) {
-      const [, , , p10, file = '', line, params = '', returns = ''] = this.#row.split('\t', 8)
-      this.#rest = { file, line: Number(line), params: splitParams(params), returns, costP10: Number(p10) }
+      const [, , , file = '', line, params = '', returns = ''] = this.#row.split('\t', 7)
+      this.#rest = { file, line: Number(line), params: splitParams(params), returns }
     }
     return this.#rest
   }

@@ -101,6 +101,7 @@ export interface TracedSkb {
   frag(i: number): Uint8Array
 }
 
+/** of a decision's numbers or a tracepoint's fields */
 export type Value = string | number | boolean | null
 
 /** What a card was told and what it did, in the words of its manual. */
@@ -211,6 +212,7 @@ export function beginIdle(): Execution {
   return before
 }
 
+/** what was interrupted goes on: it is what `beginWork` has returned */
 export function endWork(before: Execution): void {
   if (tracer.execution !== before) switchTo(before)
 }
@@ -316,10 +318,12 @@ export function decide(where: string, what: string, numbers: Readonly<Record<str
   if (tracer.on) tracer.sink?.decision?.(where, what, numbers)
 }
 
+/** a buffer is thrown away; `where`: by which function */
 export function traceDrop(skb: TracedSkb, reason: string, where: string): void {
   if (tracer.on) tracer.sink?.drop?.(skb, reason, where)
 }
 
+/** a tracepoint fires, with the kernel's fields */
 export function tracepoint(system: string, name: string, fields: Readonly<Record<string, unknown>>): void {
   if (tracer.on) tracer.sink?.tracepoint?.(system, name, fields)
 }
@@ -329,12 +333,13 @@ export function traceIndirect(pointer: string, target: string): void {
   if (tracer.on) tracer.sink?.indirect?.(pointer, target)
 }
 
+/** a device sends or receives a frame */
 export function traceFrame(device: string, netns: string, direction: 'in' | 'out', skb: TracedSkb): void {
   if (tracer.on) tracer.sink?.frame?.(device, netns, direction, skb)
 }
 
 /** What has numbers that one may want to see as curves over time. */
-export interface Counted {
+interface Counted {
   describe(): string
   /** the name of its network namespace, '' for the host's own */
   readonly netnsName: string
@@ -351,6 +356,7 @@ export function traceCard(event: CardEvent): void {
   if (tracer.on) tracer.sink?.card?.(event)
 }
 
+/** a buffer is given back */
 export function traceFree(skb: TracedSkb): void {
   if (tracer.on) tracer.sink?.free?.(skb)
 }

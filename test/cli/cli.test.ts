@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readPcap } from '../support/pcap.ts'
 import { readPcapng } from '../support/pcapng.ts'
 import { hasTool } from '../support/tools.ts'
 
-const bin = join(process.cwd(), 'bin/skbtrace.js')
+const bin = resolve(process.env.SKBTRACE_BIN ?? 'bin/skbtrace.js')
 let dir = ''
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'skbtrace-test-'))
@@ -45,7 +45,28 @@ describe('wrong input', () => {
     [['send', '--proto', 'udp', '--nodelay'], /--nodelay is for --proto tcp/],
     [['send', '--call', 'write', '--flags', 'MSG_MORE'], /--flags is for/],
     [['send', '--file', 'nowhere'], /nowhere: no such file or directory/],
-    [['send', '--file', '/'], /illegal operation on a directory/],
+    [['send', '--file', '/'], /^skbtrace: \/: is a directory/],
+    [['send', '--file', ''], /^skbtrace: '': no such file/],
+    [['send', '--file', '/dev/zero'], /^skbtrace: \/dev\/zero: more than 536870912 bytes; --bytes sends/],
+    [['send', '--mtu', '10'], /--mtu 10: IPv4 wants 68 bytes/],
+    [['send', '--mtu', '1000', '--ipv6', '--device', 'veth'], /--mtu 1000: IPv6 wants 1280 bytes/],
+    [['send', '--set', 'ping 10.0.0.1'], /--set 'ping 10\.0\.0\.1': .*'ping'.*the commands are hw, ip, tc/],
+    [['send', '--set', 'ip addr del 127.0.0.1/8 dev lo'], /bind\(\) before what is traced: EADDRNOTAVAIL/],
+    [['send', '--graph-function', 'nonsense'], /--graph-function nonsense: no function of this run/],
+    [['send', '--graph-function', '[z-a]'], /--graph-function \[z-a\]: no function of this run/],
+    [['send', '--notrace', 'tcp_v6_rcv'], /--notrace tcp_v6_rcv: no function of this run/],
+    [['send', '--diagram', 'flow'], /--diagram flow is for mermaid/],
+    [['send', '--at', 'ip_output'], /--at ip_output is for svg/],
+    [['send', '--weight', 'bytes'], /--weight bytes is for folded and speedscope/],
+    [['send', '--pcap-points', 'all'], /--pcap-points all is for pcapng/],
+    [['send', '--pcap', 'x', '--output', './x'], /-o .*x is given twice/],
+    [['send', '--output', ''], /-o '': it wants the name of a file/],
+    [['run', '/dev/zero'], /^skbtrace: \/dev\/zero: more than 67108864 bytes/],
+    [['run', '.'], /^skbtrace: \.: is a directory/],
+    [['bogus', '--help'], /unknown command 'bogus'/],
+    [['help', 'bogus'], /unknown command 'bogus'/],
+    [['symbols', 'tcp_*', 'nonsense'], /no simulated function is named nonsense/],
+    [['symbols', ''], /no simulated function is named ''/],
     [['send', '--cc', 'nonsense'], /--cc nonsense: the kernel refuses it \(ENOENT\)/],
     [['send', '-o', 'no/such/place'], /no\/such\/place: no such file or directory/],
     [['send', 'something'], /'something' is no argument/],
@@ -58,6 +79,25 @@ describe('wrong input', () => {
     expect(r.stderr).toMatch(message)
     expect(r.status).toBe(args.includes('-o') ? 1 : 2)
     expect(readdirSync(dir)).toEqual([])
+  })
+
+  it('never sends what is in a file to the terminal as commands', () => {
+    writeFileSync(join(dir, 'x.scn'), `${String.fromCharCode(27)}]0;title${String.fromCharCode(7)}${'y'.repeat(500)}`)
+    const r = run(['run', 'x.scn'])
+    expect(r.stderr).toMatch(/^skbtrace: x\.scn:1:1: [ -~]{10,250}\n$/)
+    expect(r.status).toBe(2)
+  })
+
+  it('names a timer that there is not, and where standard input is wrong', () => {
+    const r = run(['run', '-'], 'sleep_ms(1)\n> timer(no_such_timer, 10)\n')
+    expect(r.stderr).toMatch(/^skbtrace: standard input:2:9: .*'no_such_timer'\n$/)
+    expect(r.status).toBe(2)
+  })
+
+  it('says when a scenario has nothing that is traced', () => {
+    const r = run(['run', '-'], 's = socket(AF_INET, SOCK_DGRAM, 0)\n')
+    expect(r.stderr).toBe('skbtrace: standard input: no line begins with >, so that no call is traced\n')
+    expect(r.status).toBe(0)
   })
 
   it('names line and column of a mistake in a scenario, and writes nothing', () => {
@@ -74,8 +114,10 @@ describe('help', () => {
     const r = run(['--help'])
     expect(r.status).toBe(0)
     expect(r.stdout).toContain('skbtrace send --bytes 4096')
-    for (const args of [['--help'], ['send', '--help'], ['run', '--help'], ['symbols', '--help']])
+    const verbs = ['send', 'run', 'convert', 'replay', 'paths', 'symbols', 'repl', 'tour']
+    for (const args of [['--help'], ...verbs.map((v) => [v, '--help'])])
       for (const line of run(args).stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80)
+    expect(run(['help', 'send']).stdout).toBe(run(['send', '--help']).stdout)
     expect(run(['--version']).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
 })
@@ -188,5 +230,10 @@ describe('symbols', () => {
     const { stdout } = run(['symbols', 'tcp_sendmsg', 'lock_sock'])
     expect(stdout).toMatch(/^lock_sock +include\/net\/sock\.h:\d+ +inlined in \d+ callers?\n/)
     expect(stdout).toMatch(/\ntcp_sendmsg +net\/ipv4\/tcp\.c:1353 +traced/)
+  })
+
+  it('lists what is loaded only when it is needed, too', () => {
+    const { stdout } = run(['symbols', 'tcp_v6_rcv', 'e1000_xmit_frame', 'nft_do_chain', 'vxlan_xmit'])
+    expect(stdout.trim().split('\n').length).toBe(4)
   })
 })

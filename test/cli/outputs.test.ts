@@ -1,13 +1,13 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { arpRequest, ether, ip4, pcap, udp4 } from '../support/captures.ts'
 import { hasTool } from '../support/tools.ts'
 
-const bin = join(process.cwd(), process.env.SKBTRACE_BIN ?? 'bin/skbtrace.js')
+const bin = resolve(process.env.SKBTRACE_BIN ?? 'bin/skbtrace.js')
 let dir = ''
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'skbtrace-test-'))
@@ -65,7 +65,7 @@ describe('where a trace goes', () => {
     [['send', '-o', 'no/such/a.txt'], 1, /no\/such\/a\.txt: no such file or directory/],
     [['convert', 'none.jsonl'], 2, /none\.jsonl: no such file or directory/],
     [['convert', 'c.pcap', '-o', 'a.txt'], 2, /c\.pcap: is a capture \(pcap\): skbtrace replay takes it/],
-    [['convert', 'cut.jsonl', '-o', 'a.txt'], 2, /cut\.jsonl:\d+: not JSON/],
+    [['convert', 'cut.jsonl', '-o', 'a.txt'], 2, /cut\.jsonl:\d+: the trace ends in the middle of this line: it was cut off/],
     [['convert', 'cut.jsonl.gz', '-o', 'a.txt'], 2, /cut\.jsonl\.gz: its compression is damaged/],
     [['replay', 'cut.jsonl', '-o', 'a.txt'], 2, /cut\.jsonl: is no capture; .* skbtrace convert takes it/],
     [['replay', 'cut.pcap', '-o', 'a.txt'], 2, /cut\.pcap: byte 24: the capture is cut off/],

@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ThreadEngine } from '../../src/repl/engine/thread.ts'
 
-const bin = process.env.SKBTRACE_BIN ?? join(process.cwd(), 'bin/skbtrace.js')
+const bin = resolve(process.env.SKBTRACE_BIN ?? 'bin/skbtrace.js')
 let dir = ''
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'skbtrace-repl-'))

@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readPcapng } from '../support/pcapng.ts'
 
-const bin = join(process.cwd(), 'bin/skbtrace.js')
+const bin = resolve(process.env.SKBTRACE_BIN ?? 'bin/skbtrace.js')
 let dir = ''
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'skbtrace-test-'))
@@ -119,6 +119,21 @@ describe("send's way", () => {
     // a datagram waits for the neighbour, who is asked three times, a second apart
     const text = send('--device', 'veth', '--proto', 'udp', '--to', '10.0.0.9:53', '--bytes', '10')
     expect(text).toMatch(/\n# = 10\n# 3\.\d+ s later skb \d+ is dropped: NEIGH_FAILED in arp_error_report\n/)
+  })
+
+  it('traces connect() where the cable lets nothing through', () => {
+    // nobody answers ARP, three times a second apart (RFC 1122 2.3.2.1 leaves that open; net.ipv4.neigh.mcast_solicit is 3)
+    const text = send('--device', 'e1000', '--loss', '100%')
+    expect(text).toMatch(/^# > connect\(/m)
+    expect(text).toMatch(/\n# = -1 EHOSTUNREACH\n$/)
+  })
+
+  it('says that a command of --show failed, behind the trace', () => {
+    const r = run('send', '--show', 'ip nonsense')
+    expect(r.stdout).toContain('# Object "nonsense" is unknown')
+    expect(r.stdout).toMatch(/\n# = 4096\n/)
+    expect(r.stderr).toMatch(/^skbtrace: --show 'ip nonsense': Object "nonsense" is unknown[^\n]*\n$/)
+    expect(r.status).toBe(2)
   })
 
   it('takes the cable as it is: delay, loss and rate, the same each time', () => {

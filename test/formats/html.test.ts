@@ -100,6 +100,22 @@ describe('html', () => {
         expect((await rows()).length).toBeLessThan(before)
         await b.press('ArrowRight')
         expect(await rows()).toHaveLength(before)
+        await b.press('Enter')
+        expect((await rows()).length).toBeLessThan(before)
+        await b.press('Enter')
+        expect(await rows()).toHaveLength(before)
+        // only what can be opened says whether it is
+        expect(
+          await b.evaluate(`[...document.querySelectorAll('.row .name')].every((n) => {
+            const row = n.closest('.row')
+            return row.hasAttribute('aria-expanded') === /[▸▾]/.test(row.textContent)
+          })`),
+        ).toBe(true)
+        // the frame in the sequence is a button: it leads to its place in the tree
+        await b.evaluate(`document.querySelector('.d-frame').focus()`)
+        await b.press('Enter')
+        expect(await selected()).toMatch(/frame 1 out on lo/)
+        expect(await b.evaluate(`document.activeElement.id`)).toBe('tree')
 
         expect((await b.screenshot()).length).toBeGreaterThan(20_000)
         expect(b.complaints).toEqual([])

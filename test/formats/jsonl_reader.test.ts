@@ -77,7 +77,11 @@ describe('reading a saved trace', () => {
     ['other JSON', () => ['{"a":1}'], /^1: not a trace of skbtrace/],
     ['a layout to come', (l) => [l[0]?.replace('"layout":1', '"layout":2') ?? ''], /^1: has the layout 2/],
     ['the end is missing', (l) => l.slice(0, 100), /^100: .*cut off/],
-    ['half a line', (l) => [...l.slice(0, 99), l[99]?.slice(0, 30) ?? ''], /^100: not JSON/],
+    [
+      'half a line',
+      (l) => [...l.slice(0, 99), l[99]?.slice(0, 30) ?? ''],
+      /^100: the trace ends in the middle of this line: it was cut off/,
+    ],
     ['an event twice', (l) => l.flatMap((t, i) => (i > 60 && t.includes('"enter"') ? [t, t] : [t])), /^\d+: depth/],
     ['a line too many', (l) => [...l, l[3] ?? ''], /comes behind the last line/],
     [

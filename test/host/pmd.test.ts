@@ -8,30 +8,10 @@ import { ways } from '../../src/cli/paths/ways.ts'
 import { takeCard } from '../../src/host/pmd.ts'
 import { dma_space } from '../../src/kernel/kernel/dma/mapping.ts'
 import { listen } from '../../src/trace/tracer.ts'
+import { pcap } from '../support/pcap.ts'
 import { hasTool } from '../support/tools.ts'
 
 const setting = (bytes: number, device: 'e1000' | 'virtio_net') => ({ bytes, device, mtu: 1500, offload: '', set: [], seed: 1 })
-
-/** a capture file of frames: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html */
-function pcap(frames: readonly Uint8Array[]): Uint8Array {
-  const head = new Uint8Array(24)
-  const h = new DataView(head.buffer)
-  h.setUint32(0, 0xa1b2c3d4, true)
-  h.setUint16(4, 2, true)
-  h.setUint16(6, 4, true)
-  h.setUint32(16, 65535, true)
-  h.setUint32(20, 1, true)
-  return Buffer.concat([
-    head,
-    ...frames.flatMap((f) => {
-      const r = new Uint8Array(16)
-      const d = new DataView(r.buffer)
-      d.setUint32(8, f.length, true)
-      d.setUint32(12, f.length, true)
-      return [r, f]
-    }),
-  ])
-}
 
 describe.each(['e1000', 'virtio_net'] as const)('a program that drives %s itself', (device) => {
   it('reaches a socket of the other host, byte for byte', async () => {
@@ -51,11 +31,8 @@ describe.each(['e1000', 'virtio_net'] as const)('a program that drives %s itself
       },
     })
     try {
-      driver.send(
-        Uint8Array.from({ length: 5000 }, (_, i) => i & 0xff),
-        1472,
-        stage.flow(),
-      )
+      const data = Uint8Array.from({ length: 5000 }, (_, i) => i & 0xff)
+      stage.run(() => driver.send(data, 1472, stage.flow()))
     } finally {
       listen(null)
     }

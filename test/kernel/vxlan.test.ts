@@ -20,6 +20,7 @@ ip -n peer link add vxlan0 type vxlan id 42 remote 10.0.0.1 dstport 4789 dev eth
 ip -n peer addr add 192.168.7.2/24 dev vxlan0
 ip -n peer link set vxlan0 up
 `
+/** at most what a receiver takes that reads nothing until the end: its window, 64 KB at first */
 const transfer = (bytes: number): string => `
 l = socket(AF_INET, SOCK_STREAM, 0) @peer
 bind(l, 192.168.7.2:80) @peer
@@ -54,15 +55,15 @@ function tshark(frames: readonly Uint8Array[], fields: readonly string[], ...opt
 
 describe('what arrives', () => {
   test.each(['e1000', 'virtio_net'])('TCP over %s: every byte, once', async (card) => {
-    const { results } = await runScenario(tunnel(card) + transfer(100_000))
-    expect(results.at(-1)).toBe('drain = 100000')
+    const { results } = await runScenario(tunnel(card) + transfer(60_000))
+    expect(results.at(-1)).toBe('drain = 60000')
   })
 
   test('with segmentation and checksums in software', async () => {
     const { results } = await runScenario(
-      tunnel('e1000').replace('ip addr', 'ethtool -K eth0 tso off gso off tx off sg off\nip addr') + transfer(100_000),
+      tunnel('e1000').replace('ip addr', 'ethtool -K eth0 tso off gso off tx off sg off\nip addr') + transfer(60_000),
     )
-    expect(results.at(-1)).toBe('drain = 100000')
+    expect(results.at(-1)).toBe('drain = 60000')
   })
 
   test('a packet too large for the card: in fragments, or with df set an error to the sender, who then sends smaller ones', async () => {

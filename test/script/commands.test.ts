@@ -1,9 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { Host } from '../../src/host/host.ts'
-import { commandsOf, loadCommands } from '../../src/script/command.ts'
-import { loadIpv6 } from '../../src/script/ipv6.ts'
-import { Runner } from '../../src/script/runner.ts'
+import { loadNeeds, runnerOn } from '../../src/script/needs.ts'
+import { nobody } from '../../src/script/runner.ts'
 import { parseScenario } from '../../src/script/scenario.ts'
 
 // test/fixtures/iproute2 has what the tools of Debian 12 (iproute2 6.1, procps 4.0.2, ethtool 6.1) printed on a real machine for the
@@ -12,13 +11,11 @@ import { parseScenario } from '../../src/script/scenario.ts'
 /** what each command of a scenario printed, its error and status */
 async function outputs(text: string): Promise<string[]> {
   const statements = parseScenario(text)
-  const commands = await loadCommands(statements.flatMap((s) => (s.kind === 'command' ? commandsOf(s.words) : [])))
-  const ipv6 = await loadIpv6(statements)
+  const needs = await loadNeeds(statements)
   const host = new Host()
-  ipv6?.()
   const out: string[] = []
   const kept = new Map(
-    [...commands].map(([k, c]) => [
+    [...needs.commands].map(([k, c]) => [
       k,
       (h: Host, words: readonly string[], netns: string) => {
         const r = c(h, words, netns)
@@ -27,7 +24,7 @@ async function outputs(text: string): Promise<string[]> {
       },
     ]),
   )
-  new Runner(host, { begin: () => {}, end: () => {} }, kept).run(statements)
+  runnerOn(host, { ...needs, commands: kept }, nobody).run(statements)
   return out
 }
 const last = async (text: string): Promise<string> => (await outputs(text)).at(-1) ?? ''

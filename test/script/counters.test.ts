@@ -4,9 +4,9 @@ import { Host } from '../../src/host/host.ts'
 import { type net_device, netdev_priv, rtnl_link_stats64 } from '../../src/kernel/include/linux/netdevice.ts'
 import { dev_get_stats } from '../../src/kernel/net/core/dev.ts'
 import { qdiscs_of } from '../../src/kernel/net/sched/sch_api.ts'
-import { commandsOf, type HostCommand, loadCommands } from '../../src/script/command.ts'
-import { loadIpv6 } from '../../src/script/ipv6.ts'
-import { Runner } from '../../src/script/runner.ts'
+import { type HostCommand, loadCommands } from '../../src/script/command.ts'
+import { loadNeeds, runnerOn } from '../../src/script/needs.ts'
+import { nobody } from '../../src/script/runner.ts'
 import { parseScenario } from '../../src/script/scenario.ts'
 import { listen, type Sink, type TracedSkb } from '../../src/trace/tracer.ts'
 
@@ -80,10 +80,9 @@ interface Run {
 
 async function run(name: string): Promise<Run> {
   const statements = parseScenario(readFileSync(`${REFS}/${name}/scenario.scn`, 'utf8'))
-  const commands = await loadCommands([...statements.flatMap((s) => (s.kind === 'command' ? commandsOf(s.words) : [])), 'nstat'])
-  const ipv6 = await loadIpv6(statements)
+  const needs = await loadNeeds(statements)
+  const commands = await loadCommands(['nstat'])
   const host = new Host()
-  ipv6?.()
   const frames = new Frames()
   const before = new Map<string, rtnl_link_stats64>()
   const queued = new Map<string, { packets: number; bytes: number }>()
@@ -110,7 +109,7 @@ async function run(name: string): Promise<Run> {
     }
   listen(frames)
   const wrapped = new Map([...commands].map(([k, c]) => [k, k === 'hw' || k === 'tc' ? plugging(c) : c]))
-  new Runner(host, { begin: () => {}, end: () => {} }, wrapped).run(statements)
+  runnerOn(host, { ...needs, commands: wrapped }, nobody).run(statements)
   listen(null)
   const device = (ns: string, dev: string): net_device => {
     const d = host.netns(ns).dev_name_head.get(dev)

@@ -46,7 +46,9 @@ describe('the scenario language', () => {
 
   test('a mistake is named with its line and column', () => {
     expect(failure('\n# a\n  send(c, 100 0)')).toBe("3:15: expected ')' after the arguments of send, found '0)'")
-    expect(failure('send c')).toBe("1:6: expected '(' after 'send', found 'c'")
+    expect(failure('send c')).toBe(
+      "1:6: expected '(' after 'send', found 'c'; the commands are hw, ip, tc, ethtool, nft, sysctl, ss, nstat, cat",
+    )
     expect(failure('bind(l, 127.0.0.300:80)')).toBe("1:9: '127.0.0.300' is not an IPv4 address")
     expect(failure('bind(l, 127.0.0.1:70000)')).toBe('1:19: a port is from 0 to 65535, not 70000')
     expect(failure('close(c) x')).toBe("1:10: expected the end of the line, found 'x'")

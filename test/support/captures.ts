@@ -1,6 +1,6 @@
 /** Captures made by hand, for readers of captures. */
 
-export interface CaptureOptions {
+interface CaptureOptions {
   little?: boolean
   nano?: boolean
   linktype?: number
@@ -8,7 +8,7 @@ export interface CaptureOptions {
   snaplen?: number
 }
 
-export interface TimedPacket {
+interface TimedPacket {
   /** seconds, and the rest in the capture's own unit */
   s: number
   rest: number

@@ -6,7 +6,8 @@ import { type RandomScenario, type Send, scenarioText } from './random_scenarios
 const MSG_DONTWAIT = 0x40
 
 /** objects that outlive the sockets in Linux too: what was learnt of routes, neighbours, connections and stations */
-const caches = /^(rtable|rt6_info|ip6_dst_cache|neighbour|inet_peer|nf_conntrack|bridge_fdb_cache|fib6_nodes|ip_fib_\w+)$/
+const caches =
+  /^(rtable|rt6_info|ip6_dst_cache|neighbour|inet_peer|nf_conntrack|bridge_fdb_cache|fq_flow_cache|fib6_nodes|ip_fib_\w+)$/
 
 /** Counts what is dropped, and makes a number of everything that happens. */
 class Ledger implements Sink {

@@ -25,8 +25,8 @@ import {
 
 // packets made by hand: Ethernet, IPv4, TCP or UDP, larger than a frame may be
 
-export const SADDR = 0x0a000001
-export const DADDR = 0x0a000002
+const SADDR = 0x0a000001
+const DADDR = 0x0a000002
 export const SEQ = 0xfffff000 // wraps on the way
 export const ID = 0xfffe // so does this
 export const MAC = 14
@@ -61,7 +61,7 @@ export const pseudo = (proto: number, len: number): Uint8Array => {
 export const joined = (...parts: Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts))
 
 /** the payload of a packet in pages, as TCP and ip_append_data() leave it; `pieces` cut it where pages end */
-export function withPayload(data: Uint8Array, linear: number, pieces: number, fclone: number): sk_buff {
+function withPayload(data: Uint8Array, linear: number, pieces: number, fclone: number): sk_buff {
   const skb = sure(__alloc_skb(320 + linear, GFP_KERNEL, fclone, -1))
   skb_reserve(skb, 320)
   skb.head.bytes.set(data.subarray(0, linear), skb_put(skb, linear))
@@ -78,7 +78,7 @@ export function withPayload(data: Uint8Array, linear: number, pieces: number, fc
   return skb
 }
 
-export function ipAndEthernet(skb: sk_buff, protocol: number): void {
+function ipAndEthernet(skb: sk_buff, protocol: number): void {
   skb_push(skb, 20)
   skb_reset_network_header(skb)
   const iph = ip_hdr(skb)

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-export interface Frame {
+interface Frame {
   data: Uint8Array
   /** length on the wire */
   length: number

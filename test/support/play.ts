@@ -1,7 +1,6 @@
 import { Host } from '../../src/host/host.ts'
-import { commandsOf, loadCommands } from '../../src/script/command.ts'
-import { loadIpv6 } from '../../src/script/ipv6.ts'
-import { Runner } from '../../src/script/runner.ts'
+import { loadNeeds, runnerOn } from '../../src/script/needs.ts'
+import { nobody } from '../../src/script/runner.ts'
 import { parseScenario } from '../../src/script/scenario.ts'
 import { listen, type Sink } from '../../src/trace/tracer.ts'
 
@@ -17,11 +16,9 @@ export interface Play {
 /** Boots a host for a scenario's text and gives it to `body`; every event goes to `sink`. Nothing of `text` runs by itself. */
 export async function play<T>(text: string, sink: Sink | null, body: (p: Play) => T): Promise<T> {
   const statements = parseScenario(text)
-  const commands = await loadCommands(statements.flatMap((t) => (t.kind === 'command' ? commandsOf(t.words) : [])))
-  const ipv6 = await loadIpv6(statements)
+  const needs = await loadNeeds(statements)
   const host = new Host()
-  ipv6?.()
-  const runner = new Runner(host, { begin: () => {}, end: () => {} }, commands)
+  const runner = runnerOn(host, needs, nobody)
   listen(sink)
   try {
     return body({

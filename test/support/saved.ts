@@ -8,10 +8,8 @@ import { JsonlReader } from '../../src/formats/jsonl_reader.ts'
 import { Output, OutputError } from '../../src/formats/output.ts'
 import { type FormatOptions, registry } from '../../src/formats/registry.ts'
 import { Host } from '../../src/host/host.ts'
-import { commandsOf, loadCommands } from '../../src/script/command.ts'
 import { loadEverything } from '../../src/script/everything.ts'
-import { loadIpv6 } from '../../src/script/ipv6.ts'
-import { Runner } from '../../src/script/runner.ts'
+import { loadNeeds, runnerOn } from '../../src/script/needs.ts'
 import { parseScenario, ScenarioError } from '../../src/script/scenario.ts'
 import { listen } from '../../src/trace/tracer.ts'
 
@@ -71,18 +69,17 @@ export async function liveAndConverted(
 ): Promise<{ live: Map<string, Buffer>; converted: Map<string, Buffer> }> {
   await loadEverything()
   const statements = parseScenario(text)
-  const commands = await loadCommands(statements.flatMap((t) => (t.kind === 'command' ? commandsOf(t.words) : [])))
-  const ipv6 = await loadIpv6(statements)
+  const needs = await loadNeeds(statements)
   const options = optionsOf(graph, rest)
   const dir = mkdtempSync(join(tmpdir(), 'skbtrace-test-'))
   try {
     const all = registry.map((f) => f.name)
     const live = await each(dir, all, options, (to) => {
       const host = new Host()
-      ipv6?.()
+      const runner = runnerOn(host, needs, to)
       listen(to)
       try {
-        new Runner(host, to, commands).run(statements)
+        runner.run(statements)
       } catch (e) {
         // whatever was recorded until then is what is compared
         if (!(e instanceof ScenarioError)) throw e
@@ -112,13 +109,14 @@ class Unclosed extends Tee {
 /** the saved trace of a scenario */
 export async function savedTrace(text: string): Promise<string> {
   const statements = parseScenario(text)
-  const commands = await loadCommands(statements.flatMap((t) => (t.kind === 'command' ? commandsOf(t.words) : [])))
+  const needs = await loadNeeds(statements)
   const dir = mkdtempSync(join(tmpdir(), 'skbtrace-test-'))
   try {
     const files = await each(dir, ['jsonl'], optionsOf({}, {}), (to) => {
       const host = new Host()
+      const runner = runnerOn(host, needs, to)
       listen(to)
-      new Runner(host, to, commands).run(statements)
+      runner.run(statements)
       listen(null)
     })
     return files.get('jsonl')?.toString() ?? ''

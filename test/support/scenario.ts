@@ -1,12 +1,11 @@
 import { Host } from '../../src/host/host.ts'
-import { commandsOf, type HostCommand, loadCommands } from '../../src/script/command.ts'
-import { loadModules, textsOf } from '../../src/script/modules.ts'
-import { Runner } from '../../src/script/runner.ts'
+import { loadNeeds, runnerOn } from '../../src/script/needs.ts'
+import { nobody } from '../../src/script/runner.ts'
 import { parseScenario } from '../../src/script/scenario.ts'
 import { type CardEvent, listen, type TracedSkb } from '../../src/trace/tracer.ts'
 
 /** a frame as a device of a namespace sent it or received it, headers and all */
-export interface SeenFrame {
+interface SeenFrame {
   device: string
   netns: string
   direction: 'in' | 'out'
@@ -32,11 +31,9 @@ export const bytesOf = (skb: TracedSkb): Uint8Array =>
 /** runs a scenario on a new host, to the end of its aftermath; `before` sets the host up */
 export async function runScenario(text: string, before: (host: Host) => void = () => {}): Promise<Ran> {
   const statements = parseScenario(text)
-  await loadModules(textsOf(statements))
-  const commands: ReadonlyMap<string, HostCommand> = await loadCommands(
-    statements.flatMap((s) => (s.kind === 'command' ? commandsOf(s.words) : [])),
-  )
+  const needs = await loadNeeds(statements)
   const host = new Host()
+  const runner = runnerOn(host, needs, nobody)
   before(host)
   const ran: Ran = { host, results: [], frames: [], wire: [], printed: [] }
   listen({
@@ -51,7 +48,6 @@ export async function runScenario(text: string, before: (host: Host) => void = (
     },
   })
   try {
-    const runner = new Runner(host, { begin: () => {}, end: () => {} }, commands)
     for (const s of statements) {
       const out = runner.step(s)
       if (s.kind === 'call') ran.results.push(`${s.name} = ${out}`)

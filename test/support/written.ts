@@ -5,9 +5,7 @@ import { defaults, type GraphOptions } from '../../src/formats/graph_options.ts'
 import { Output } from '../../src/formats/output.ts'
 import { type FormatOptions, formatByName } from '../../src/formats/registry.ts'
 import { Host } from '../../src/host/host.ts'
-import { commandsOf, loadCommands } from '../../src/script/command.ts'
-import { loadIpv6 } from '../../src/script/ipv6.ts'
-import { Runner } from '../../src/script/runner.ts'
+import { loadNeeds, runnerOn } from '../../src/script/needs.ts'
 import { parseScenario } from '../../src/script/scenario.ts'
 import { listen } from '../../src/trace/tracer.ts'
 
@@ -26,8 +24,7 @@ export async function written<T>(
   if (entry === undefined) throw new Error(`no format ${format}`)
   const make = await entry.load()
   const statements = parseScenario(text)
-  const commands = await loadCommands(statements.flatMap((t) => (t.kind === 'command' ? commandsOf(t.words) : [])))
-  const ipv6 = await loadIpv6(statements)
+  const needs = await loadNeeds(statements)
   const dir = mkdtempSync(join(tmpdir(), 'skbtrace-test-'))
   try {
     const path = join(dir, options.file ?? `x${entry.endings[0] ?? ''}`)
@@ -46,10 +43,10 @@ export async function written<T>(
       graph: { ...defaults, ...options.graph },
     } as FormatOptions)
     const host = new Host()
-    ipv6?.()
+    const runner = runnerOn(host, needs, to)
     listen(to)
     try {
-      new Runner(host, to, commands).run(statements)
+      runner.run(statements)
     } finally {
       listen(null)
     }

@@ -2,16 +2,15 @@ import type { Cable } from '../../hardware/cable.ts'
 import { sockaddrIn } from '../../host/abi.ts'
 import { errnoName } from '../../host/errno.ts'
 import { Host } from '../../host/host.ts'
-import { Process } from '../../host/process.ts'
 import type { UdpFlow } from '../../host/udp_frame.ts'
-import { commandsOf, loadCommands } from '../../script/command.ts'
-import { Runner } from '../../script/runner.ts'
+import { loadNeeds, runnerOn } from '../../script/needs.ts'
+import { nobody, Runner } from '../../script/runner.ts'
 import { parseScenario, ScenarioError } from '../../script/scenario.ts'
-import { clock } from '../../sim/clock.ts'
-import { events, type SimEvent } from '../../sim/events.ts'
 import { type Execution, runAs } from '../../trace/tracer.ts'
 import { UsageError } from '../errors.ts'
+import { Reader } from '../reader.ts'
 
+/** What is the same for all ways of a comparison. */
 export interface Setting {
   bytes: number
   device: 'e1000' | 'virtio_net'
@@ -23,14 +22,13 @@ export interface Setting {
   seed: number
 }
 
-export const OWN = 0x0a000001
-export const PEER = 0x0a000002
-export const OWN_PORT = 40000
-export const PORT = 5000
+const OWN = 0x0a000001
+const PEER = 0x0a000002
+const OWN_PORT = 40000
+const PORT = 5000
 const AF_INET = 2
 export const SOCK_STREAM = 1
 export const SOCK_DGRAM = 2
-const MSG_DONTWAIT = 0x40
 /** how often the other end looks, in nanoseconds, and how often when nothing came for so many looks */
 const LOOK = 20_000
 const RARELY = 1_000_000
@@ -43,7 +41,7 @@ const LONGEST_MS = 600_000
 const program: Execution = { kind: 'task', comm: 'skbtrace', pid: 1234, netns: '' }
 
 /** the commands that make the two hosts: what a user would type */
-export const setup = (s: Setting): string[] => [
+const setup = (s: Setting): string[] => [
   `hw eth0 ${s.device}`,
   ...(s.mtu === 1500 ? [] : [`ip link set eth0 mtu ${s.mtu}`, `ip -n peer link set eth0 mtu ${s.mtu}`]),
   'ip addr add 10.0.0.1/24 dev eth0',
@@ -57,18 +55,17 @@ export class Stage {
   readonly host: Host
   /** between both cards */
   readonly cable: Cable
-  readonly #reader: Process
-  readonly #room: number
-  #socket = -1
-  #next: SimEvent | null = null
-  /** bytes that the other end's program has read */
-  arrived = 0
+  readonly #reader: Reader
 
   private constructor(host: Host, cable: Cable) {
     this.host = host
     this.cable = cable
-    this.#reader = new Process(1235, 'reader', host.netns('peer'))
-    this.#room = this.#reader.map(65536, 'pattern').address
+    this.#reader = new Reader(host, 'peer')
+  }
+
+  /** bytes that the other end's program has read since run() */
+  get arrived(): number {
+    return this.#reader.read
   }
 
   /** @throws UsageError when a command is refused */
@@ -76,9 +73,9 @@ export class Stage {
     const lines = setup(setting)
     try {
       const statements = parseScenario(lines.join('\n'))
-      const commands = await loadCommands(statements.flatMap((t) => (t.kind === 'command' ? commandsOf(t.words) : [])))
+      const needs = await loadNeeds(statements)
       const host = new Host({ seed: setting.seed })
-      const runner = new Runner(host, { begin: () => {}, end: () => {} }, commands)
+      const runner = runnerOn(host, needs, nobody)
       for (const s of statements) runner.step(s)
       const { cableOf } = await import('../../script/commands/hw.ts')
       const cable = cableOf(host, 'eth0')
@@ -99,7 +96,7 @@ export class Stage {
   /** a socket of the sender, connected to the reader; the route and the neighbour are known then */
   connect(type: typeof SOCK_STREAM | typeof SOCK_DGRAM): number {
     const p = this.host.process
-    const r = this.#reader
+    const r = this.#reader.process
     const there = sockaddrIn(PEER, PORT)
     const here = this.must('socket', r.syscall('socket', AF_INET, type, 0))
     this.must('bind', r.bind(here, there))
@@ -109,12 +106,12 @@ export class Stage {
     this.must('connect', p.connect(fd, there))
     this.host.sleep(1)
     if (type === SOCK_STREAM) {
-      this.#socket = this.must('accept', r.syscall('accept', here, 0, 0))
+      this.#reader.socket = this.must('accept', r.syscall('accept', here, 0, 0))
     } else {
-      this.#socket = here
+      this.#reader.socket = here
       this.must('send', this.send(fd, 1))
     }
-    this.#look(0)
+    this.#read()
     this.settle(type === SOCK_STREAM ? 0 : 1)
     return fd
   }
@@ -124,24 +121,19 @@ export class Stage {
     return this.host.process.syscall('sendto', fd, b.address, length, flags, 0, 0)
   }
 
-  /** `idle`: how often nothing was there */
-  #look(idle: number): void {
-    this.#next = events.add(clock.ns() + (idle < PATIENCE ? LOOK : RARELY), () => {
-      const before = this.arrived
-      for (;;) {
-        const n = this.#reader.syscall('recvfrom', this.#socket, this.#room, 65536, MSG_DONTWAIT, 0, 0)
-        if (n <= 0) break
-        this.arrived += n
-      }
-      this.#look(this.arrived === before ? idle + 1 : 0)
+  #read(): void {
+    /** how often nothing was there */
+    let idle = 0
+    this.#reader.start(LOOK, (n) => {
+      idle = n === 0 ? idle + 1 : 0
+      return idle < PATIENCE ? LOOK : RARELY
     })
   }
 
   /** the program does this; from here on counts what arrives */
   run(body: () => void): void {
-    this.arrived = 0
-    if (this.#next !== null) events.cancel(this.#next)
-    this.#look(0)
+    this.#reader.read = 0
+    this.#read()
     runAs(program, body)
   }
 
@@ -165,8 +157,8 @@ export class Stage {
   /** runs a command of the host; it was loaded before */
   async command(line: string): Promise<void> {
     const statements = parseScenario(line)
-    const commands = await loadCommands(statements.flatMap((t) => (t.kind === 'command' ? commandsOf(t.words) : [])))
-    const runner = new Runner(this.host, { begin: () => {}, end: () => {} }, commands)
+    const { commands } = await loadNeeds(statements)
+    const runner = new Runner(this.host, nobody, commands)
     for (const s of statements) runner.step(s)
   }
 }

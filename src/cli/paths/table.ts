@@ -2,7 +2,7 @@ import type { Setting } from './stage.ts'
 import type { Result, Way } from './ways.ts'
 
 /** A way and what it took. */
-export interface Row {
+interface Row {
   way: Way
   result: Result
 }
@@ -82,8 +82,8 @@ export function table(s: Setting, rows: readonly Row[]): string {
   return (
     out +
     paragraph(
-      `What the sending kernel does until the last buffer is free. Copied and summed: times each byte; frames: microseconds from the first call on. What functions cost was measured on Linux 6.12.117, what bytes cost is a rate${
-        modelled.length > 0 ? `, the program's own work (${modelled.join(', ')}) a model` : ''
+      `The sending kernel's work until the last buffer is free. Copied, summed: times each byte; frames: since the first call. Costs of functions: measured on Linux 6.12.117; of bytes: a rate${
+        modelled.length > 0 ? `; of the program (${modelled.join(', ')}): a model` : ''
       }.`,
     )
   )

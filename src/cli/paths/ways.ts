@@ -20,6 +20,7 @@ export interface Way {
   run(setting: Setting): Promise<Result>
 }
 
+/** What one way took. */
 export interface Result {
   taken: Taken
   /** bytes that the program at the other end has read */

@@ -4,7 +4,7 @@ import type { World } from '../send_world.ts'
 import type { SendOptions } from './options.ts'
 
 /** A call, ready to be made again and again, and how it reads. */
-export interface PreparedSend {
+interface PreparedSend {
   readonly title: string
   make(): number
 }

@@ -1,12 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { UsageError } from '../errors.ts'
-import { addTraceOptions, gather, size, type TraceOptions, wholeNumber } from '../options.ts'
+import { addTraceOptions, features, gather, size, type TraceOptions, wholeNumber } from '../options.ts'
 
 /** what one system call transfers at most: MAX_RW_COUNT */
 export const MOST = 0x7ffff000
 
-export type Device = 'lo' | 'veth' | 'e1000' | 'virtio_net' | 'dummy'
+type Device = 'lo' | 'veth' | 'e1000' | 'virtio_net' | 'dummy'
 
+/** `skbtrace send`'s own options, as commander has read them. */
 export interface SendOptions extends TraceOptions {
   bytes?: number
   data?: string
@@ -41,7 +42,7 @@ export interface SendOptions extends TraceOptions {
 }
 
 /** an address and a port, as the user wrote them */
-export interface Target {
+interface Target {
   readonly address: string
   readonly port: number
   readonly ipv6: boolean
@@ -89,14 +90,7 @@ function positiveRate(text: string): number {
   return v
 }
 
-/** `tso=off,tx=on`: ethtool's words `tso off tx on` */
-function offload(text: string, before: string[]): string[] {
-  const words = text.split(',').map((w) => w.trim())
-  for (const w of words)
-    if (!/^[\w-]+=(on|off)$/.test(w)) throw new InvalidArgumentError(`'${w}' is not like tso=off: names as ethtool -K has them.`)
-  return [...before, ...words.flatMap((w) => w.split('='))]
-}
-
+/** declares them, and those that all traces have */
 export function addSendOptions(c: Command): Command {
   c.argument('[-]', 'send what comes in on standard input')
     .optionsGroup('What is sent, and how:')
@@ -126,7 +120,7 @@ export function addSendOptions(c: Command): Command {
     .option('--cold', 'udp: nobody has asked for the neighbour yet', false)
     .option('--mtu <n>', 'of the device, at both ends', wholeNumber(0, 0x7fffffff))
     .option('--qdisc <qdisc>', "its queue discipline, in tc's words: 'fq_codel limit 100'")
-    .option('--offload <list>', "its features, in ethtool -K's words: tso=off,tx=off", offload, [])
+    .option('--offload <list>', "its features, in ethtool -K's words: tso=off,tx=off", features, [])
     .option('--delay <time>', 'e1000, virtio_net: of the cable, 10ms', time)
     .option('--loss <share>', 'so much is lost on it, 1%', share)
     .option('--rate <rate>', 'so fast it is, 1gbit', positiveRate)
@@ -172,6 +166,11 @@ export function checkSend(o: SendOptions): void {
     throw new UsageError('--device dummy swallows what it is sent, so that no connection is answered: --proto udp')
   if (o.to !== undefined && !o.to.ipv6 && o.ipv6)
     throw new UsageError(`--to ${o.to.address}:${o.to.port} is an IPv4 address, and --ipv6 wants one such as [fd00::2]:8080`)
+  const ipv6 = o.ipv6 || o.to?.ipv6 === true
+  // RFC 791 and RFC 8200: with less, Linux takes the protocol and its addresses off the device
+  const least = ipv6 ? 1280 : 68
+  if (o.mtu !== undefined && o.mtu < least)
+    throw new UsageError(`--mtu ${o.mtu}: ${ipv6 ? 'IPv6' : 'IPv4'} wants ${least} bytes at least`)
   for (const what of o.show)
     if (what === 'rings' || what === 'registers') only(`--show ${what}`, true, cable, 'a card: --device e1000 or virtio_net')
 }

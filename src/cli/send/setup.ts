@@ -67,8 +67,10 @@ function parse({ option, text }: Line): CommandStatement {
 export interface Setup {
   /** makes the hosts what the options say */
   configure(host: Host): void
-  /** what a command prints, or complains of */
+  /** what a command of --show prints, or complains of */
   run(host: Host, text: string): string
+  /** the first command of --show that failed, and why; '' when none did */
+  readonly refused: string
 }
 
 /**
@@ -89,7 +91,11 @@ export async function prepare(o: SendOptions, ipv6: boolean): Promise<Setup> {
     if (f === undefined) throw new UsageError(`'${s.name}' is not there`)
     return f
   }
+  let refused = ''
   return {
+    get refused() {
+      return refused
+    },
     configure(host) {
       init6?.()
       for (const { line, statement } of setup) {
@@ -111,8 +117,9 @@ export async function prepare(o: SendOptions, ipv6: boolean): Promise<Setup> {
     },
     run(host, text) {
       const s = shown.find((c) => c.text === text.trim()) ?? parse({ option: `--show '${text}'`, text })
-      const { stdout, stderr } = command(s)(host, s.words, '')
+      const { status, stdout, stderr } = command(s)(host, s.words, '')
       host.runDue()
+      if (status !== 0 && refused === '') refused = `--show '${text}': ${stderr.trim() || `${s.name} fails`}`
       return stdout + stderr
     },
   }

@@ -1,10 +1,8 @@
 import type { Part } from './state.ts'
 
 /**
- * Headers as an `<svg>` element, drawn as RFC 791 draws them: 32 bits a row, each field a box with its name and meaning. A field of
- * less than a byte shares its byte with its neighbours, in order.
- *
- * @param hex the bytes that `parts` are about
+ * Headers as an `<svg>` element, drawn as RFC 791 draws them: 32 bits a row, each field a box with its name and meaning. Fields that
+ * share a byte share the bytes of all of them, in order.
  */
 export function drawHeaders(parts: readonly Part[], width: number): string {
   const esc = (t: string): string => t.replace(/[<>&"]/g, (c) => `&#${c.charCodeAt(0)};`)
@@ -23,28 +21,31 @@ export function drawHeaders(parts: readonly Part[], width: number): string {
     text(1, y + 16, `${p.protocol}, ${p.length} bytes`, width, '')
     y += 24
     const rows = Math.ceil(p.length / 4)
-    const groups = new Map<string, (typeof p.fields)[number][]>()
+    const groups: { from: number; to: number; fields: (typeof p.fields)[number][] }[] = []
     for (const f of p.fields) {
-      const key = `${f[1]}.${f[2]}`
-      groups.set(key, [...(groups.get(key) ?? []), f])
+      const begin = f[1] - p.offset
+      const last = groups[groups.length - 1]
+      if (last !== undefined && begin < last.to) {
+        last.to = Math.max(last.to, begin + f[2])
+        last.fields.push(f)
+      } else groups.push({ from: begin, to: begin + f[2], fields: [f] })
     }
-    for (const fields of groups.values()) {
-      const [, offset, length] = fields[0] ?? ['', 0, 0, '']
+    for (const { from: begin, to: end, fields } of groups) {
+      const weight = fields.reduce((n, f) => n + f[2], 0)
       // a field that goes over a row's end is drawn in each row that it has bytes in, its words in the first
-      for (let from = offset - p.offset; from < offset - p.offset + length; ) {
-        const to = Math.min(offset - p.offset + length, from - (from % 4) + 4)
-        const wide = (to - from) * cell
-        const x = 10 + (from % 4) * cell
+      for (let from = begin; from < end; ) {
+        const to = Math.min(end, from - (from % 4) + 4)
         const top = y + Math.floor(from / 4) * high
-        fields.forEach((f, i) => {
-          const w = wide / fields.length
-          const fx = x + i * w
+        let fx = 10 + (from % 4) * cell
+        for (const f of fields) {
+          const w = ((to - from) * cell * f[2]) / weight
           out += `<rect x="${fx.toFixed(1)}" y="${top}" width="${w.toFixed(1)}" height="${high}" class="d-cell d-${kind(p.protocol)}"/>`
-          if (from === offset - p.offset) {
+          if (from === begin) {
             text(fx + w / 2, top + 15, f[0], w - 6, 'd-mid')
             text(fx + w / 2, top + 31, f[3], w - 6, 'd-mid d-soft')
           }
-        })
+          fx += w
+        }
         from = to
       }
     }

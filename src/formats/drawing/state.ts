@@ -7,8 +7,9 @@ import { firstHeader, layerOf, summary } from '../packet.ts'
 const EXCERPT = 144
 
 /** name, first byte (counted from `data`), bytes, what it means */
-export type FieldMark = readonly [name: string, offset: number, length: number, meaning: string]
+type FieldMark = readonly [name: string, offset: number, length: number, meaning: string]
 
+/** A header in a buffer, or its payload. */
 export interface Part {
   protocol: string
   /** from `data` on */
@@ -107,10 +108,10 @@ export function frameOf(at: number, device: string, netns: string, direction: 'i
   const layers = decode(bytes, 'Ethernet', bytes.length)
   const get = (names: readonly string[]): string =>
     layers.flatMap((l) => l.fields).find((f) => names.includes(f.name))?.meaning ?? ''
-  const port = (name: string): string => {
+  const end = (address: string, name: string): string => {
     const l = layers.find((p) => p.protocol === 'TCP' || p.protocol === 'UDP')
-    const f = l?.fields.find((x) => x.name === name)
-    return f === undefined ? '' : `:${f.meaning}`
+    const port = l?.fields.find((x) => x.name === name)?.meaning
+    return port === undefined ? address : `${address.includes(':') ? `[${address}]` : address}:${port}`
   }
   return {
     at,
@@ -119,8 +120,8 @@ export function frameOf(at: number, device: string, netns: string, direction: 'i
     direction,
     skb: skb.id,
     bytes: bytes.length,
-    from: (get(['saddr', 'spa']) || get(['src'])) + port('source'),
-    to: (get(['daddr', 'tpa']) || get(['dst'])) + port('dest'),
+    from: end(get(['saddr', 'spa']) || get(['src']), 'source'),
+    to: end(get(['daddr', 'tpa']) || get(['dst']), 'dest'),
     text: summary(layers),
     hex: hexOf(bytes.subarray(0, EXCERPT)),
     parts: partsOf(bytes.subarray(0, EXCERPT), 'Ethernet', bytes.length),

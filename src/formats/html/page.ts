@@ -187,6 +187,8 @@ export function page(records: readonly TraceRecord[], geometry: typeof drawGeome
   let rows: number[] = []
   let depths: number[] = []
   let cursor = 0
+  /** pixels that the rows take so far */
+  let wide = 0
   let hits: number[] = []
 
   /** 1: shown, 2: not, but what is below it; 3: nothing of it */
@@ -227,6 +229,8 @@ export function page(records: readonly TraceRecord[], geometry: typeof drawGeome
       i = n.folded ? n.end : i + 1
     }
     space.style.height = `${rows.length * ROW}px`
+    space.style.width = ''
+    wide = tree.clientWidth
     find()
     let at = 0
     if (was !== undefined) for (let i = 0; i < rows.length && (rows[i] as number) <= was; i++) at = i
@@ -252,20 +256,25 @@ export function page(records: readonly TraceRecord[], geometry: typeof drawGeome
     for (let r = first; r < last; r++) {
       const i = rows[r] as number
       const n = nodes[i] as Node
+      const below = n.type < 2 && hasBelow(i)
       let text = ''
       if (n.type === 0) text = `<span class="call">${esc(n.text)}</span><span class="x"> = ${esc(n.ret)}</span>`
       else if (n.type === 3) text = `<span class="f">${esc(n.text)}</span>`
       else if (n.type === 2)
         text = `<span class="${n.note === 'drop' ? 'drop' : 'n'}">${n.note === 'context' ? 'now runs' : n.note}: ${esc(n.text)}</span>`
       else {
-        const below = hasBelow(i)
         const fold = below ? (n.folded ? '▸ ' : '▾ ') : '  '
         text = `${fold}<span class="name${n.kind === 0 ? '' : ' g'}">${n.kind === 1 ? '~' : n.kind === 2 ? '-' : ''}${esc(n.text)}</span>()${n.via === '' ? '' : `<span class="x">  ${esc(n.via)}</span>`}${n.changed ? '<span class="dot" title="the buffer was changed before this"> •</span>' : ''}`
       }
       const t = n.type < 2 ? time(n.took) : ''
-      out += `<div class="row${r === cursor ? ' at' : ''}${marked.has(i) ? ' hit' : ''}" id="r${r}" data-row="${r}" role="treeitem" aria-level="${(depths[r] ?? 0) + 1}" aria-selected="${r === cursor}"${n.end > i + 1 ? ` aria-expanded="${!n.folded}"` : ''} style="top:${r * ROW}px"><span class="t">${t}</span><span style="padding-left:${(depths[r] ?? 0) * STEP}px">${text}</span></div>`
+      out += `<div class="row${r === cursor ? ' at' : ''}${marked.has(i) ? ' hit' : ''}" id="r${r}" data-row="${r}" role="treeitem" aria-level="${(depths[r] ?? 0) + 1}" aria-selected="${r === cursor}"${below ? ` aria-expanded="${!n.folded}"` : ''} style="top:${r * ROW}px"><span class="t">${t}</span><span style="padding-left:${(depths[r] ?? 0) * STEP}px">${text}</span></div>`
     }
     space.innerHTML = out
+    // a marked row is marked to its end, however far the longest one goes
+    if (tree.scrollWidth > wide) {
+      wide = tree.scrollWidth
+      space.style.width = `${wide}px`
+    }
     tree.setAttribute('aria-activedescendant', `r${cursor}`)
   }
 
@@ -413,13 +422,21 @@ export function page(records: readonly TraceRecord[], geometry: typeof drawGeome
       width,
       marked,
     )}`
+    // its frames are buttons: no picture
+    wire.querySelector('svg')?.setAttribute('role', 'group')
     wire.querySelectorAll<SVGGElement>('.d-frame').forEach((g) => {
-      const go = (): void => goTo(frameNodes[part[Number(g.dataset.frame)] ?? 0] ?? 0)
+      const go = (): void => {
+        goTo(frameNodes[part[Number(g.dataset.frame)] ?? 0] ?? 0)
+        tree.focus()
+      }
       g.setAttribute('tabindex', '0')
       g.setAttribute('role', 'button')
       g.addEventListener('click', go)
       g.addEventListener('keydown', (e) => {
-        if (e.key === 'Enter') go()
+        if (e.key !== 'Enter' && e.key !== ' ') return
+        go()
+        e.preventDefault()
+        e.stopPropagation()
       })
     })
   }
@@ -452,7 +469,8 @@ export function page(records: readonly TraceRecord[], geometry: typeof drawGeome
       if (t === SHOW && test.test(n.text)) hits.push(i)
       i = t === PRUNE ? n.end : i + 1
     }
-    byId('hits').textContent = hits.length === 0 ? 'nothing' : `${hits.length} found`
+    const hidden = hits.length > 0 ? 0 : nodes.filter((n) => n.type === 1 && test.test(n.text)).length
+    byId('hits').textContent = hits.length > 0 ? `${hits.length} found` : hidden > 0 ? `none here, ${hidden} in full` : 'nothing'
   }
 
   function nextHit(way: 1 | -1): void {
@@ -485,6 +503,10 @@ export function page(records: readonly TraceRecord[], geometry: typeof drawGeome
     if (n === undefined) return false
     const screen = Math.max(1, Math.floor(tree.clientHeight / ROW) - 2)
     switch (key) {
+      case 'Enter':
+      case ' ':
+        if (n.type < 2 && hasBelow(rows[cursor] ?? 0)) fold(n, !n.folded)
+        return true
       case 'ArrowDown':
       case 'j':
         move(cursor + 1)
@@ -574,7 +596,11 @@ export function page(records: readonly TraceRecord[], geometry: typeof drawGeome
       return
     }
     if (on instanceof HTMLSelectElement || (on instanceof HTMLInputElement && e.key === ' ')) return
-    if (step(e.key)) e.preventDefault()
+    if ((e.key === 'Enter' || e.key === ' ') && on !== tree && on !== document.body) return
+    if (!step(e.key)) return
+    e.preventDefault()
+    // what had the focus may be gone: a field of the buffer that was left
+    if (document.activeElement === document.body) tree.focus()
   })
   search.addEventListener('input', () => {
     find()
@@ -583,7 +609,11 @@ export function page(records: readonly TraceRecord[], geometry: typeof drawGeome
   for (const c of [detail, view, why]) c.addEventListener('change', layout)
   byId('help').addEventListener('click', keys)
   tree.addEventListener('scroll', paint)
-  addEventListener('resize', () => move(cursor))
+  addEventListener('resize', () => {
+    space.style.width = ''
+    wide = tree.clientWidth
+    move(cursor)
+  })
   space.addEventListener('click', (e) => {
     const row = (e.target as HTMLElement).closest<HTMLElement>('.row')
     if (row === null) return

@@ -17,7 +17,7 @@ export type TraceRecord =
   | ['cut', events: number]
 
 /** a function, before it is named first; what to do with it at detail `net`, by kind */
-export type FunctionRecord = [
+type FunctionRecord = [
   'fn',
   id: number,
   name: string,

@@ -4,23 +4,23 @@ export const body = (title: string): string => `<header>
 <label>detail <select id="detail"><option value="path">path</option><option value="net">net</option><option value="full">full</option></select></label>
 <label>view <select id="view"><option value="source">source</option><option value="ftrace">ftrace</option></select></label>
 <label class="check"><input type="checkbox" id="why"> why</label>
-<label class="search"><span>search</span> <input id="search" type="search" placeholder="tcp_*" autocomplete="off" spellcheck="false"> <output id="hits"></output></label>
+<label class="search"><span>search</span> <input id="search" type="search" placeholder="tcp_*" autocomplete="off" spellcheck="false"> <output id="hits" for="search"></output></label>
 <button id="help" aria-expanded="false" aria-controls="keys">? keys</button>
 </header>
 <section id="keys" hidden><dl>
 <dt>↑ ↓ j k</dt><dd>the function before, the one after</dd>
-<dt>← →</dt><dd>fold, unfold; to the caller, to the first call</dd>
+<dt>← → Enter</dt><dd>fold, unfold; to the caller, to the first call</dd>
 <dt>[ ]</dt><dd>where a buffer was changed before, next</dd>
 <dt>/</dt><dd>search; Enter or n: next, N: before</dd>
 <dt>d v w</dt><dd>detail, view, why</dd>
 <dt>Home End PgUp PgDn</dt><dd>far</dd>
-<dt>Tab</dt><dd>to the fields: each lights up its bytes</dd>
+<dt>Tab</dt><dd>to the fields, each of which lights up its bytes; to the frames</dd>
 <dt>?</dt><dd>these keys</dd>
 </dl></section>
 <noscript><p>This page shows its trace with a script, which it carries inside. Allow scripts for this file.</p></noscript>
 <main>
 <section id="left" aria-label="call tree">
-<div id="tree" role="tree" tabindex="0" aria-label="calls"><div id="space"></div></div>
+<div id="tree" role="tree" tabindex="0" aria-label="calls"><div id="space" role="none"></div></div>
 </section>
 <div id="right">
 <section id="about" aria-label="function"></section>

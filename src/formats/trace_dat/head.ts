@@ -25,7 +25,7 @@ const OPTION_CPUSTAT = 2
 const OPTION_TRACECLOCK = 4
 const OPTION_UNAME = 5
 
-export interface Head {
+interface Head {
   ftrace: readonly EventLayout[]
   tracepoints: readonly EventLayout[]
   kallsyms: string

@@ -11,6 +11,7 @@ export interface Field {
   readonly what: 'integer' | 'bytes' | 'chars' | 'longs' | 'text'
 }
 
+/** How an event's bytes lie, as a kernel says it in `format` below tracefs. */
 export interface EventLayout {
   readonly system: string
   readonly name: string

@@ -13,6 +13,7 @@ const MAX_SMALL = 28
 const TIME_EXTEND = 30
 const DELTAS = 2 ** 27
 
+/** Pages of one processor's ring buffer: Linux, kernel/trace/ring_buffer.c. */
 export class RingPages {
   /** takes pages that are full, or the last one; what it is given is used again afterwards */
   readonly #write: (pages: Uint8Array) => void

@@ -6,6 +6,7 @@ const TEXT = 0x81000000
 /** up to where modules begin */
 const SLOTS = (0xc0000000 - TEXT) / 16
 
+/** Addresses that stand for functions, each one's own. */
 export class Symbols {
   readonly #address = new Map<string, number>()
   readonly #taken = new Set<number>()

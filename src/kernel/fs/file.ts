@@ -1,6 +1,6 @@
 import { kfunc } from '../../trace/kfunc.ts'
-import { EBADF, EINVAL, EMFILE } from '../include/linux/errno.ts'
-import { FMODE_ATOMIC_POS, FMODE_PATH, fdtable, type file, files_struct, O_CLOEXEC } from '../include/linux/fs.ts'
+import { EINVAL, EMFILE } from '../include/linux/errno.ts'
+import { FMODE_ATOMIC_POS, FMODE_PATH, fdtable, type file, type files_struct, O_CLOEXEC } from '../include/linux/fs.ts'
 import { GFP_KERNEL_ACCOUNT } from '../include/linux/slab.ts'
 import { IS_ERR, roundup_pow_of_two } from '../include/linux/types.ts'
 import { mutex_lock, mutex_unlock } from '../kernel/locking/mutex.ts'
@@ -12,16 +12,12 @@ import { kfree, kmalloc, kvfree, kvmalloc } from '../mm/slub.ts'
 import { __receive_sock } from '../net/core/sock.ts'
 import { security_file_receive } from '../security/security.ts'
 import { get_file } from './file_table.ts'
-import { filp_close } from './open.ts'
 
 /** RLIMIT_NOFILE of the simulated processes */
 export const NOFILE = 1024
 const sysctl_nr_open = 1048576
 
 const current_files = (): files_struct => current.files as files_struct
-
-/** an empty table for a new process */
-export const alloc_files = (): files_struct => new files_struct()
 
 const free_fdtable_rcu = kfunc('free_fdtable_rcu', (fdt: object): void => {
   kvfree(fdt)
@@ -133,15 +129,6 @@ export const file_close_fd = kfunc('file_close_fd', (fd: number): file | null =>
   return file
 })
 
-export const close_fd = kfunc('close_fd', (fd: number): number => {
-  const files = current_files()
-  spin_lock(files.file_lock)
-  const file = file_close_fd_locked(files, fd)
-  spin_unlock(files.file_lock)
-  if (file === null) return -EBADF
-  return filp_close(file, files)
-})
-
 /** a process does not share its table with threads: the reference is borrowed */
 const __fget_light = kfunc('__fget_light', (fd: number, mask: number): file | null => {
   const file = current_files().fdt.fd[fd] ?? null
@@ -156,8 +143,6 @@ const __fget = kfunc('__fget', (fd: number, mask: number): file | null => {
   const file = current_files().fdt.fd[fd] ?? null
   return file === null || file.f_mode & mask ? null : get_file(file)
 })
-/** as fdget, with a reference of its own: fput() it */
-export const fget = kfunc('fget', (fd: number): file | null => __fget(fd, FMODE_PATH))
 export const fget_raw = kfunc('fget_raw', (fd: number): file | null => __fget(fd, 0))
 
 const file_needs_f_pos_lock = kfunc(

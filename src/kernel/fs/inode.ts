@@ -23,6 +23,8 @@ import { __fsnotify_inode_delete, locks_free_lock_context } from './locks.ts'
 import { MNT_RELATIME, mnt_get_write_access, mnt_put_write_access } from './namespace.ts'
 
 const S_ATIME = 1
+const S_MTIME = 2
+const S_CTIME = 4
 
 let inode_cachep: kmem_cache
 let last_ino = 0
@@ -159,9 +161,18 @@ const atime_needs_update = kfunc('atime_needs_update', (path: path, i: inode): b
 
 const inode_update_timestamps = kfunc('inode_update_timestamps', (i: inode, flags: number): number => {
   const now = timestamp_truncate(coarse_time(), i)
-  if (i.i_atime === now) return 0
-  i.i_atime = now
-  return S_ATIME
+  let updated = 0
+  if (flags & (S_MTIME | S_CTIME)) {
+    if (i.i_ctime !== now) updated |= S_CTIME
+    i.i_ctime = now
+    if (i.i_mtime !== now) updated |= S_MTIME
+    i.i_mtime = now
+  }
+  if (flags & S_ATIME && i.i_atime !== now) {
+    i.i_atime = now
+    updated |= S_ATIME
+  }
+  return updated
 })
 
 /** a tmpfs has no place to write an inode to */

@@ -13,7 +13,7 @@ import {
 } from '../include/linux/fs.ts'
 import { current } from '../kernel/sched/core.ts'
 import { file_close_fd } from './file.ts'
-import { __fput_sync, fput } from './file_table.ts'
+import { __fput_sync } from './file_table.ts'
 import { dnotify_flush, locks_remove_posix } from './locks.ts'
 
 const filp_flush = kfunc('filp_flush', (filp: file, id: unknown): number => {
@@ -24,12 +24,6 @@ const filp_flush = kfunc('filp_flush', (filp: file, id: unknown): number => {
   }
   return retval
 })
-
-export function filp_close(filp: file, id: unknown): number {
-  const retval = filp_flush(filp, id)
-  fput(filp)
-  return retval
-}
 
 export const stream_open = kfunc('stream_open', (inode: inode, filp: file): number => {
   filp.f_mode &= ~(FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE | FMODE_ATOMIC_POS)

@@ -26,7 +26,6 @@ export const __rcu_read_unlock = kfunc('__rcu_read_unlock', (): void => {
 })
 export const rcu_read_lock = __rcu_read_lock
 export const rcu_read_unlock = __rcu_read_unlock
-export const rcu_read_lock_held = (): boolean => nesting > 0
 
 /** kernel/rcu/srcutree.c: the number of the half that the reader counts in */
 export const __srcu_read_lock = kfunc('__srcu_read_lock', (ssp: null): number => 0)
@@ -80,14 +79,3 @@ export function synchronize_rcu(): void {
   if (nesting > 0) throw new InternalError('synchronize_rcu() inside a reader')
 }
 export const synchronize_net = synchronize_rcu
-
-/** runs the callbacks that wait for a grace period, at once: when a namespace goes or a test counts what is left */
-export function rcu_barrier(): void {
-  while (callbacks.length > 0) {
-    const now = callbacks
-    callbacks = []
-    in_softirq_context(rcu_softirq, () => {
-      for (const func of now) func()
-    })
-  }
-}

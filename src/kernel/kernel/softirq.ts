@@ -6,7 +6,7 @@ import { NR_SOFTIRQS, TASKLET_SOFTIRQ } from '../include/generated/enums.ts'
 import { early_initcall } from '../include/linux/init.ts'
 import { TASK_INTERRUPTIBLE, TASK_RUNNING, task_struct } from '../include/linux/sched.ts'
 import { current, set_current, wake_up_process } from './sched/core.ts'
-import { jiffies, msecs_to_jiffies } from './time/timer.ts'
+import { _msecs_to_jiffies, jiffies } from './time/timer.ts'
 
 /** as in preempt.h: one for a softirq that runs, two for each time that bottom halves are disabled */
 export const SOFTIRQ_OFFSET = 1
@@ -37,12 +37,6 @@ early_initcall(() => {
 
 export const in_interrupt = (): boolean => softirqs !== 0 || hardirqs !== 0
 export const in_hardirq = (): boolean => hardirqs !== 0
-export const in_softirq = (): boolean => softirqs !== 0
-export const in_serving_softirq = (): boolean => (softirqs & SOFTIRQ_OFFSET) !== 0
-export const in_task = (): boolean => hardirqs === 0 && (softirqs & SOFTIRQ_OFFSET) === 0
-export const irqs_disabled = (): boolean => hardirqs !== 0
-export const softirq_count = (): number => softirqs
-export const local_softirq_pending = (): number => pending
 
 /** __local_bh_disable_ip(): part of every lock that keeps bottom halves out */
 export function bh_disable(): void {
@@ -88,7 +82,7 @@ export const __do_softirq = kfunc('__do_softirq', (): void => {
 
 /** runs what was raised, in order of number, and again while more is raised: ten times or until a tick has passed, then ksoftirqd does */
 const handle_softirqs = kfunc('handle_softirqs', (_ksirqd: boolean): void => {
-  const end = jiffies() + msecs_to_jiffies(MAX_SOFTIRQ_TIME_MS)
+  const end = jiffies() + _msecs_to_jiffies(MAX_SOFTIRQ_TIME_MS)
   softirqs += SOFTIRQ_OFFSET
   const before = beginWork('softirq', tracer.execution.netns)
   for (let max_restart = MAX_SOFTIRQ_RESTART; ; ) {
@@ -204,10 +198,4 @@ function irq_exit(netns: string): void {
     irq_softirqs.set(netns, e)
   }
   runAs(e, () => handle_softirqs(false))
-}
-
-/** a run that was cut off may have left counts behind */
-export function reset_preempt_count(): void {
-  softirqs = 0
-  hardirqs = 0
 }

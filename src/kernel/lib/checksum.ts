@@ -56,8 +56,6 @@ export function csum_fold(sum: number): number {
   s = (s >>> 16) + (s & 0xffff)
   return ~s & 0xffff
 }
-/** 16 bits of a sum, as they are */
-export const csum_from32to16 = (sum: number): number => ~csum_fold(sum) & 0xffff
 
 /** the checksum of an IP header of `ihl` words of 32 bits */
 export const ip_fast_csum = (iph: Uint8Array, offset: number, ihl: number): number =>
@@ -93,8 +91,6 @@ export const csum16_sub = (csum: number, addend: number): number => csum16_add(c
 /** a sum of bytes that start at an odd place: each byte was in the other half of its word */
 export const csum_shift = (sum: number, offset: number): number => (offset & 1 ? ((sum >>> 8) | (sum << 24)) >>> 0 : sum)
 export const csum_block_add = (csum: number, csum2: number, offset: number): number => csum_add(csum, csum_shift(csum2, offset))
-export const csum_block_add_ext = (csum: number, csum2: number, offset: number, _len: number): number =>
-  csum_block_add(csum, csum2, offset)
 export const csum_block_sub = (csum: number, csum2: number, offset: number): number => csum_block_add(csum, ~csum2 >>> 0, offset)
 export const csum_unfold = (n: number): number => n
 /** -0 of ones' complement: a checksum of 0 that must not look like none */

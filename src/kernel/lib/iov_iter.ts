@@ -8,8 +8,6 @@ import { IS_ERR, type ref } from '../include/linux/types.ts'
 import {
   type bio_vec,
   ITER_BVEC,
-  ITER_DEST,
-  ITER_DISCARD,
   ITER_IOVEC,
   ITER_KVEC,
   ITER_UBUF,
@@ -260,13 +258,6 @@ export const iov_iter_bvec = kfunc(
   },
 )
 
-export const iov_iter_discard = kfunc('iov_iter_discard', (i: iov_iter, direction: number, count: number): void => {
-  i.iter_type = ITER_DISCARD
-  i.data_source = ITER_DEST
-  i.count = count
-  i.iov_offset = 0
-})
-
 /**
  * Copies `bytes` from the start of `addr` to the iterator. Returns the bytes that were copied: fewer when user memory is bad.
  */
@@ -439,15 +430,6 @@ export const iov_iter_revert = kfunc('iov_iter_revert', (i: iov_iter, bytes: num
   }
 })
 
-export const iov_iter_single_seg_count = kfunc('iov_iter_single_seg_count', (i: iov_iter): number => {
-  if (i.nr_segs > 1) {
-    if (i.iter_type === ITER_IOVEC) return Math.min(i.count, (i.__iov[i.seg]?.iov_len ?? 0) - i.iov_offset)
-    if (i.iter_type === ITER_KVEC) return Math.min(i.count, (i.kvec[i.seg]?.iov_len ?? 0) - i.iov_offset)
-    if (i.iter_type === ITER_BVEC) return Math.min(i.count, (i.bvec[i.seg]?.bv_len ?? 0) - i.iov_offset)
-  }
-  return i.count
-})
-
 export const iov_iter_restore = kfunc('iov_iter_restore', (i: iov_iter, state: iov_iter_state): void => {
   i.iov_offset = state.iov_offset
   i.count = state.count
@@ -523,7 +505,7 @@ export const iov_iter_get_pages2 = kfunc(
     maxpages ? __iov_iter_get_pages_alloc(i, pages, maxsize, maxpages, start) : 0,
 )
 
-const iov_npages = kfunc('iov_npages', (i: iov_iter, maxpages: number): number => {
+const _iov_npages = kfunc('iov_npages', (i: iov_iter, maxpages: number): number => {
   let skip = i.iov_offset
   let size = i.count
   let npages = 0
@@ -541,7 +523,7 @@ const iov_npages = kfunc('iov_npages', (i: iov_iter, maxpages: number): number =
   return npages
 })
 
-const bvec_npages = kfunc('bvec_npages', (i: iov_iter, maxpages: number): number => {
+const _bvec_npages = kfunc('bvec_npages', (i: iov_iter, maxpages: number): number => {
   let skip = i.iov_offset
   let size = i.count
   let npages = 0
@@ -556,25 +538,6 @@ const bvec_npages = kfunc('bvec_npages', (i: iov_iter, maxpages: number): number
   }
   return npages
 })
-
-export const iov_iter_npages = kfunc('iov_iter_npages', (i: iov_iter, maxpages: number): number => {
-  if (!i.count) return 0
-  if (iter_is_ubuf(i)) {
-    const offs = (i.ubuf + i.iov_offset) % PAGE_SIZE
-    return Math.min(Math.ceil((offs + i.count) / PAGE_SIZE), maxpages)
-  }
-  if (iter_is_iovec(i)) return iov_npages(i, maxpages)
-  if (iov_iter_is_bvec(i)) return bvec_npages(i, maxpages)
-  return 0
-})
-
-export function iov_iter_npages_cap(i: iov_iter, maxpages: number, max_bytes: number): number {
-  const shorted = Math.max(i.count - max_bytes, 0)
-  i.count -= shorted
-  const npages = iov_iter_npages(i, maxpages)
-  i.count += shorted
-  return npages
-}
 
 const word = new Uint8Array(16)
 const wordView = new DataView(word.buffer)

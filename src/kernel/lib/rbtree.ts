@@ -1,4 +1,4 @@
-import type { rb_node, rb_root, rb_root_cached } from '../include/linux/rbtree.ts'
+import type { rb_node, rb_root } from '../include/linux/rbtree.ts'
 
 // A red-black tree: Cormen, Leiserson, Rivest, Stein: Introduction to Algorithms, chapter 13, with Linux's interface.
 
@@ -225,19 +225,4 @@ export function rb_add<T>(node: rb_node<T>, root: rb_root<T>, less: (a: T, b: T)
   }
   rb_link_node(node, parent, side, root)
   rb_insert_color(node, root)
-}
-
-export const rb_first_cached = <T>(root: rb_root_cached<T>): rb_node<T> | null => root.rb_leftmost
-export function rb_insert_color_cached<T>(node: rb_node<T>, root: rb_root_cached<T>, leftmost: boolean): void {
-  if (leftmost) root.rb_leftmost = node
-  rb_insert_color(node, root.rb_root)
-}
-export function rb_erase_cached<T>(node: rb_node<T>, root: rb_root_cached<T>): rb_node<T> | null {
-  let leftmost: rb_node<T> | null = null
-  if (root.rb_leftmost === node) {
-    leftmost = rb_next(node)
-    root.rb_leftmost = leftmost
-  }
-  rb_erase(node, root.rb_root)
-  return leftmost
 }

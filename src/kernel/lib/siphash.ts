@@ -75,11 +75,6 @@ export function siphash_1u32(first: number, key: siphash_key_t): number {
   start(key)
   return finish(first, 0, 4)
 }
-export function siphash_2u32(a: number, b: number, key: siphash_key_t): number {
-  start(key)
-  word(a, b)
-  return finish(0, 0, 8)
-}
 export function siphash_3u32(a: number, b: number, c: number, key: siphash_key_t): number {
   start(key)
   word(a, b)

@@ -34,4 +34,3 @@ export function get_user(ptr: number, size: number): number {
   if (!access_ok(ptr, size) || raw_copy_from_user(word, 0, ptr, size) !== 0) return -1
   return size === 8 ? Number(view.getBigUint64(0, true)) : view.getUint32(0, true)
 }
-export const get_user_u32 = (ptr: number): number => get_user(ptr, 4)

@@ -21,11 +21,11 @@ early_initcall(() => {
 })
 
 /**
- * Maps `length` bytes into a process where malloc() would have them: 16 bytes into a page. Returns the address.
- * `none` is an address that the process may not touch.
+ * Maps `length` bytes into a process. Returns the address: of memory that nothing has touched where malloc() would have it, 16 bytes
+ * into a page; of memory that holds data the start of a page, as mmap() gives it. `none` is an address that the process may not touch.
  */
 export function do_mmap(mm: mm_struct, length: number, contents: mapping, writable: boolean): number {
-  const start = mm.top + MALLOC_HEADER
+  const start = mm.top + (contents === 'untouched' ? MALLOC_HEADER : 0)
   // a page between two buffers belongs to neither
   mm.top = (Math.floor((start + length) / PAGE_SIZE) + 2) * PAGE_SIZE
   if (contents !== 'none') mm.vmas.push(new vm_area_struct(start, length, contents, writable))

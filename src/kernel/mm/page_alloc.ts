@@ -83,7 +83,6 @@ export const alloc_pages_noprof = kfunc(
 )
 export const alloc_pages = alloc_pages_noprof
 export const alloc_page = (gfp: number): page => alloc_pages_noprof(gfp, 0)
-export const __get_free_page = (gfp: number): page => alloc_pages_noprof(gfp, 0)
 
 const get_pfnblock_flags_mask = kfunc('get_pfnblock_flags_mask', (_page: page, _pfn: number, _mask: number): number => 0)
 
@@ -114,7 +113,6 @@ export const __folio_put = kfunc('__folio_put', (p: page): void => {
 
 // include/linux/mm.h
 export const compound_head = (p: page): page => p.head ?? p
-export const compound_order = (p: page): number => p.order
 export const get_page = (p: page): void => {
   compound_head(p)._refcount++
 }
@@ -130,5 +128,3 @@ export const page_ref_sub = (p: page, nr: number): void => {
 }
 export const page_ref_inc = get_page
 export const page_count = page_ref_count
-export const page_is_pfmemalloc = (p: page): boolean => p.pfmemalloc
-export const page_address = (p: page): Uint8Array => p.bytes

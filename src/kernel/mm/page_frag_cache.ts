@@ -44,8 +44,6 @@ export const __page_frag_alloc_align = kfunc(
 )
 export const page_frag_alloc = (nc: page_frag_cache, fragsz: number, gfp_mask: number): skb_head =>
   __page_frag_alloc_align(nc, fragsz, gfp_mask, ~0)
-export const page_frag_alloc_align = (nc: page_frag_cache, fragsz: number, gfp_mask: number, align: number): skb_head =>
-  __page_frag_alloc_align(nc, fragsz, gfp_mask, -align)
 
 /** gives back a head that came from page_frag_alloc() */
 export const page_frag_free = kfunc('page_frag_free', (head: skb_head): void => {

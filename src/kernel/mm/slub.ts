@@ -37,19 +37,6 @@ export function kmem_cache_create(
   caches.push(s)
   return s
 }
-export const kmem_cache_create_usercopy = (
-  name: string,
-  size: number,
-  align: number,
-  flags: number,
-  _useroffset: number,
-  _usersize: number,
-  ctor: ((object: unknown) => void) | null,
-): kmem_cache => kmem_cache_create(name, size, align, flags, ctor)
-export function kmem_cache_destroy(s: kmem_cache): void {
-  const i = caches.indexOf(s)
-  if (i >= 0) caches.splice(i, 1)
-}
 export const kmem_cache_size = kfunc('kmem_cache_size', (s: kmem_cache): number => s.object_size)
 
 /** `true` stands for the object: what it is in the simulation is the caller's */

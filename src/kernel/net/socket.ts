@@ -1,7 +1,7 @@
 import { kfunc, nameOf } from '../../trace/kfunc.ts'
 import { traceIndirect, tracepoint, tracer } from '../../trace/tracer.ts'
 import type { pt_regs } from '../arch/x86/entry/common.ts'
-import { class_fd_constructor, class_fd_destructor, fd_install, fget, get_unused_fd_flags, put_unused_fd } from '../fs/file.ts'
+import { class_fd_constructor, class_fd_destructor, fd_install, get_unused_fd_flags, put_unused_fd } from '../fs/file.ts'
 import { alloc_file_pseudo, fput } from '../fs/file_table.ts'
 import { get_next_ino, iput, new_inode_pseudo } from '../fs/inode.ts'
 import { stream_open } from '../fs/open.ts'
@@ -263,20 +263,6 @@ const sock_map_fd = kfunc('sock_map_fd', (sock: socket, flags: number): number =
 export const sock_from_file = kfunc('sock_from_file', (file: file): socket | null =>
   file.f_op === socket_file_ops ? (file.private_data as socket) : null,
 )
-
-export const sockfd_lookup = kfunc('sockfd_lookup', (fd: number, err: ref<number>): socket | null => {
-  const file = fget(fd)
-  if (file === null) {
-    err.v = -EBADF
-    return null
-  }
-  const sock = sock_from_file(file)
-  if (sock === null) {
-    err.v = -ENOTSOCK
-    fput(file)
-  }
-  return sock
-})
 
 export const sock_alloc = kfunc('sock_alloc', (): socket | null => {
   const i = new_inode_pseudo(sock_mnt.mnt_sb)
@@ -1518,8 +1504,6 @@ export const sock_register = kfunc('sock_register', (ops: net_proto_family): num
   spin_unlock(net_family_lock)
   return err
 })
-
-export const sock_is_registered = kfunc('sock_is_registered', (family: number): boolean => !!net_families[family])
 
 core_initcall(() => {
   net_families = new Array(NPROTO).fill(null)

@@ -164,6 +164,7 @@ export const security_sk_free = kfunc('security_sk_free', (sk: sock): void => {
 export const security_sk_clone = kfunc('security_sk_clone', (sk: sock, newsk: sock): void => {})
 export const security_sk_classify_flow = kfunc('security_sk_classify_flow', (sk: sock, flic: unknown): void => {})
 export const security_req_classify_flow = kfunc('security_req_classify_flow', (req: request_sock, flic: unknown): void => {})
+export const security_xfrm_decode_session = kfunc('security_xfrm_decode_session', (_skb: sk_buff, _secid: number): number => 0)
 export const security_skb_classify_flow = kfunc('security_skb_classify_flow', (skb: sk_buff, flic: unknown): void => {})
 export const security_sock_graft = kfunc('security_sock_graft', (sk: sock, parent: socket): void => {})
 export const security_inet_conn_request = kfunc(

@@ -66,6 +66,7 @@ export class Column<T extends Piece = Piece> {
   }
 }
 
+// a column of that many bits for each number
 export const u8 = (): Column<Uint8Array> => new Column((n) => new Uint8Array(n))
 export const u16 = (): Column<Uint16Array> => new Column((n) => new Uint16Array(n))
 export const i32 = (): Column<Int32Array> => new Column((n) => new Int32Array(n))

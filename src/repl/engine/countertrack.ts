@@ -4,7 +4,7 @@ import type { StateGroup } from './statetrack.ts'
 import type { Sampler } from './watcher.ts'
 
 /** A number that only counts, somewhere in a host. */
-export interface Counter {
+interface Counter {
   /** '' for the host's own namespace */
   readonly netns: string
   /** `mib.tcp`, or a device */

@@ -27,14 +27,14 @@ export interface Display {
   enabled: boolean
 }
 
-export interface Checkpoint {
+interface Checkpoint {
   id: number
   lines: number
   cursor: number
 }
 
 /** a value that was printed: `$1` */
-export interface Printed {
+interface Printed {
   /** a number, or text for what was an object then */
   value: unknown
   text: string

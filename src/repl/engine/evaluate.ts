@@ -44,7 +44,7 @@ function missing(s: Scope, why: string): undefined {
 const within = new Set(['__sk_common', 'inet_conn', 'icsk_inet', 'sk', 'inet'])
 
 /** a field of a struct, by its name in Linux */
-export function member(v: unknown, name: string, s: Scope): unknown {
+function member(v: unknown, name: string, s: Scope): unknown {
   const o = v instanceof Struct ? v.of : v
   if (o === null || o === 0) return missing(s, `cannot access memory at address 0x0 (.${name} of a null pointer)`)
   if (o === undefined) return undefined
@@ -81,6 +81,7 @@ function element(v: unknown, i: unknown, s: Scope): unknown {
   return list[n]
 }
 
+/** whether C takes a value for true */
 export const truth = (v: unknown): boolean => v !== undefined && v !== null && v !== false && v !== 0 && v !== 0n && v !== ''
 
 /** a number to calculate with; undefined for what is none */
@@ -212,6 +213,7 @@ function unary(op: string, v: unknown, s: Scope): unknown {
   return op === '-' ? narrow(-wide(n)) : narrow(~wide(n))
 }
 
+/** makes of an expression what works out its value, as often as wanted */
 export function compile(e: Expr): Evaluator {
   switch (e.kind) {
     case 'number':

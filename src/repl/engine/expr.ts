@@ -10,6 +10,7 @@ export class ExprError extends Error {
   }
 }
 
+/** An expression as it was parsed. */
 export type Expr =
   | { kind: 'number'; value: number | bigint }
   | { kind: 'string'; value: string }
@@ -121,6 +122,7 @@ const types: Readonly<Record<string, number>> = {
   ssize_t: -64,
   bool: 1,
 }
+/** of C's number types; 0 for any other name */
 export const typeBits = (type: string): number => types[type] ?? 0
 const typeWord = new Set([...Object.keys(types).flatMap((t) => t.split(' ')), 'struct', 'const', 'void'])
 

@@ -1,6 +1,7 @@
 import { Host } from '../../host/host.ts'
 import type { HostCommand } from '../../script/command.ts'
-import { Runner } from '../../script/runner.ts'
+import { type Needs, runnerOn } from '../../script/needs.ts'
+import { nobody, type Runner } from '../../script/runner.ts'
 import type { Statement } from '../../script/scenario.ts'
 import { listen } from '../../trace/tracer.ts'
 import type { Watcher } from './watcher.ts'
@@ -12,15 +13,6 @@ export interface Line {
   readonly statement: Statement
 }
 
-/** What the lines need besides the kernel's core; loaded before, so that they run without waiting. */
-export interface Loaded {
-  readonly commands: ReadonlyMap<string, HostCommand>
-  /** what brings IPv6 up; null when no line asks for it */
-  readonly ipv6: (() => void) | null
-}
-
-const nothing = { begin: (): void => {}, end: (): void => {} }
-
 /**
  * A host that lines are run on. The kernel's state is the process's own, so there is one of these at a time, and a new one ends the one
  * before.
@@ -28,19 +20,18 @@ const nothing = { begin: (): void => {}, end: (): void => {} }
 export class Machine {
   readonly runner: Runner
   readonly host: Host
-  readonly #loaded: Loaded
+  readonly #needs: Needs
 
-  constructor(seed: number, loaded: Loaded) {
+  constructor(seed: number, needs: Needs) {
     listen(null)
-    this.#loaded = loaded
+    this.#needs = needs
     this.host = new Host({ seed })
-    loaded.ipv6?.()
-    this.runner = new Runner(this.host, nothing, loaded.commands)
+    this.runner = runnerOn(this.host, needs, nobody)
   }
 
   /** @throws RangeError when it was not loaded */
   command(name: string): HostCommand {
-    const c = this.#loaded.commands.get(name)
+    const c = this.#needs.commands.get(name)
     if (c === undefined) throw new RangeError(`'${name}' is not loaded`)
     return c
   }

@@ -29,6 +29,7 @@ function split(text: string): { name: string; type: string } {
   return m === null ? { name: text, type: text } : { name: m[2] ?? '', type: `${(m[1] ?? '').trim()}${m[3] ?? ''}` }
 }
 
+/** the first six parameters of a function, which a kernel has in registers */
 export function paramsOf(fn: Kfn): Params {
   let p = known[fn.id]
   if (p?.names !== undefined) return p

@@ -127,7 +127,7 @@ function list(v: ArrayLike<unknown>, format: string, level: number): string {
 }
 
 /** fields of a struct in order: its own, then those that getters stand for */
-export function fieldsOf(o: object): [string, unknown][] {
+function fieldsOf(o: object): [string, unknown][] {
   const out: [string, unknown][] = []
   for (const [name, v] of Object.entries(o)) {
     if (hiddenFields.has(name)) continue
@@ -161,7 +161,7 @@ export function wrapValue(text: string, width: number): string {
 }
 
 /** what follows the slash of x: `32xb`; null when it makes no sense */
-export interface Examine {
+interface Examine {
   count: number
   format: string
   size: number
@@ -169,6 +169,7 @@ export interface Examine {
 
 const sizes: Readonly<Record<string, number>> = { b: 1, h: 2, w: 4, g: 8 }
 
+/** `32xb`: null when it makes no sense */
 export function parseExamine(text: string): Examine | null {
   const m = /^(\d*)([a-z]*)$/.exec(text)
   if (m === null) return null
@@ -198,7 +199,7 @@ export function examine(p: Pointer, e: Examine): { lines: string[]; error: strin
       if (at < 0 || at >= bytes.length) return { lines, error: outside(p, at) }
       let end = at
       while (end < bytes.length && bytes[end] !== 0) end++
-      lines.push(`${p.base}+${at}:\t"${[...bytes.subarray(at, end)].map(character).join('')}"`)
+      lines.push(`${p.base}+${at}:  "${[...bytes.subarray(at, end)].map(character).join('')}"`)
       at = end + 1
     }
     return { lines, error: '' }
@@ -215,16 +216,14 @@ export function examine(p: Pointer, e: Examine): { lines: string[]; error: strin
             : e.size === 4
               ? 4
               : 2
-  let line = ''
+  const rows: { label: string; cells: string[] }[] = []
+  let error = ''
   for (let i = 0; i < e.count; i++) {
     if (at < 0 || at + e.size > bytes.length) {
-      if (line !== '') lines.push(line)
-      return { lines, error: outside(p, at) }
+      error = outside(p, at)
+      break
     }
-    if (i % perLine === 0) {
-      if (line !== '') lines.push(line)
-      line = `${p.base}+${at}:`
-    }
+    if (i % perLine === 0) rows.push({ label: `${p.base}+${at}:`, cells: [] })
     const v =
       e.size === 8
         ? view.getBigUint64(at)
@@ -233,11 +232,13 @@ export function examine(p: Pointer, e: Examine): { lines: string[]; error: strin
           : e.size === 2
             ? view.getUint16(at)
             : view.getUint8(at)
-    line += `\t${element(v, e)}`
+    rows.at(-1)?.cells.push(element(v, e))
     at += e.size
   }
-  if (line !== '') lines.push(line)
-  return { lines, error: '' }
+  // columns of spaces: tabs would be wider than 80
+  const label = Math.max(0, ...rows.map((r) => r.label.length))
+  const cell = Math.max(0, ...rows.flatMap((r) => r.cells.map((c) => c.length)))
+  return { lines: rows.map((r) => `${r.label.padEnd(label)}  ${r.cells.map((c) => c.padStart(cell)).join(' ')}`), error }
 }
 
 const outside = (p: Pointer, at: number): string =>

@@ -6,7 +6,7 @@ import { Output, OutputError, reasonOf } from '../../formats/output.ts'
 import { formatOfFile, registry } from '../../formats/registry.ts'
 import { forgetAddresses } from '../../formats/values.ts'
 import { Host } from '../../host/host.ts'
-import { Runner } from '../../script/runner.ts'
+import { runnerOn } from '../../script/needs.ts'
 import { parseScenario } from '../../script/scenario.ts'
 import { listen } from '../../trace/tracer.ts'
 import { type Debugger, UserError } from './debugger.ts'
@@ -16,7 +16,7 @@ const version = typeof SKBTRACE_VERSION === 'string' ? SKBTRACE_VERSION : '0.1.0
 const KERNEL = '6.12.117'
 
 /** The session as a scenario: its lines. Where none is marked with `>`, every call is, so that the scenario shows something. */
-export function scenarioOf(d: Debugger): string {
+function scenarioOf(d: Debugger): string {
   const { lines, seed } = d.session
   const some = lines.some((l) => l.statement.kind === 'call' && l.statement.recorded)
   const texts = lines.map((l) => (some || l.statement.kind !== 'call' ? l.text : `> ${l.text}`))
@@ -53,7 +53,7 @@ export async function save(d: Debugger, path: string): Promise<void> {
   } catch (e) {
     throw e instanceof OutputError ? new UserError(e.message) : e
   }
-  const { seed, loaded } = d.session
+  const { seed, needs } = d.session
   d.session.abandon()
   try {
     forgetAddresses()
@@ -72,9 +72,9 @@ export async function save(d: Debugger, path: string): Promise<void> {
     })
     const format = entry.addresses === false ? own : new Addresses(own)
     const host = new Host({ seed })
-    loaded.ipv6?.()
+    const runner = runnerOn(host, needs, format)
     listen(format)
-    new Runner(host, format, loaded.commands).run(parseScenario(scenario))
+    runner.run(parseScenario(scenario))
     listen(null)
     format.close()
     out.finish()

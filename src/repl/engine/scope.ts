@@ -1,14 +1,14 @@
 import { decode, type Layer } from '../../decode/decode.ts'
 import { bytesOf } from '../../formats/format.ts'
+import { firstHeader } from '../../formats/packet.ts'
 import type { Host } from '../../host/host.ts'
 import { current } from '../../kernel/kernel/sched/core.ts'
 import { jiffies } from '../../kernel/kernel/time/timer.ts'
-import type { Variables } from '../../script/calls.ts'
+import type { Variables } from '../../script/arguments.ts'
 import { constants } from '../../script/constants.ts'
 import { clock } from '../../sim/clock.ts'
 import type { TracedSkb } from '../../trace/tracer.ts'
 import { Pointer, type Scope, Struct } from './evaluate.ts'
-import { firstProtocol } from './headers.ts'
 import { identity, isDevice, isNet, isQdisc, isRealSkb, isSock, isSocket, isTcp, tcpStateNumbers } from './structs.ts'
 import type { Watcher } from './watcher.ts'
 
@@ -246,7 +246,7 @@ export class LiveScope implements Scope {
 }
 
 /** the headers at the beginning of a buffer */
-export function layersOf(skb: TracedSkb): Layer[] {
-  const first = firstProtocol(skb)
+function layersOf(skb: TracedSkb): Layer[] {
+  const first = firstHeader(skb, null)
   return first === null ? [] : decode(bytesOf(skb, Math.min(skb.len, 256)), first, skb.len)
 }

@@ -1,11 +1,10 @@
 import type { Host } from '../../host/host.ts'
-import type { Variables } from '../../script/calls.ts'
-import { commandsOf, loadCommands } from '../../script/command.ts'
-import { loadIpv6 } from '../../script/ipv6.ts'
+import type { Variables } from '../../script/arguments.ts'
+import { loadNeeds, type Needs } from '../../script/needs.ts'
 import { type CallStatement, parseLine } from '../../script/scenario.ts'
 import { declaredFunctions, InternalError } from '../../trace/kfunc.ts'
 import { listen } from '../../trace/tracer.ts'
-import { type Line, type Loaded, Machine } from './machine.ts'
+import { type Line, Machine } from './machine.ts'
 import { Recording } from './recording.ts'
 import { LiveScope } from './scope.ts'
 import { SkbTrack } from './skbtrack.ts'
@@ -14,7 +13,7 @@ import type { ScopeOf } from './tracks.ts'
 import { type Sampler, Watcher } from './watcher.ts'
 
 /** A line that was run, and what came of it. */
-export interface Done extends Line {
+interface Done extends Line {
   /** `4096`, `-1 EPIPE`, or what a command printed */
   readonly result: string
 }
@@ -36,8 +35,7 @@ export class Session {
   #lines: Done[] = []
   /** lines whose events nobody keeps any more */
   #forgotten = 0
-  #loaded: Loaded = { commands: new Map(), ipv6: null }
-  #commandNames = new Set<string>()
+  #needs: Needs = { commands: new Map(), ipv6: null }
   #live: Machine | null = null
   #watcher: Watcher = new Watcher()
   #scope: LiveScope | null = null
@@ -77,8 +75,8 @@ export class Session {
     return this.recording.length
   }
 
-  get loaded(): Loaded {
-    return this.#loaded
+  get needs(): Needs {
+    return this.#needs
   }
 
   /** the event that a line (from 1) begins at; -1 when it is forgotten */
@@ -95,11 +93,9 @@ export class Session {
   /** Loads what lines need. Code that was not there when the host booted may change how one boots: then the session is made again. */
   async #load(fresh: readonly Line[]): Promise<void> {
     const before = declaredFunctions().length
-    for (const { statement: s } of fresh) if (s.kind === 'command') for (const n of commandsOf(s.words)) this.#commandNames.add(n)
-    const commands = await loadCommands(this.#commandNames)
-    const ipv6 = await loadIpv6([...this.#lines, ...fresh].map((l) => l.statement))
-    const other = declaredFunctions().length !== before || (ipv6 !== null) !== (this.#loaded.ipv6 !== null)
-    this.#loaded = { commands, ipv6 }
+    const needs = await loadNeeds([...this.#lines, ...fresh].map((l) => l.statement))
+    const other = declaredFunctions().length !== before || (needs.ipv6 !== null) !== (this.#needs.ipv6 !== null)
+    this.#needs = needs
     if (other) this.#remake()
   }
 
@@ -197,7 +193,7 @@ export class Session {
   /** boots, and runs all lines again while `w` listens */
   #again(w: Watcher): Machine {
     this.#live = null
-    const machine = new Machine(this.seed, this.#loaded)
+    const machine = new Machine(this.seed, this.#needs)
     this.#attend(machine, w)
     w.poll = (events) => this.#poll(events, true)
     this.#lines.forEach((line, i) => {
@@ -245,7 +241,7 @@ export class Session {
       return { value: body(scope, this.#watcher, machine), machine }
     }
     this.#live = null
-    const machine = new Machine(this.seed, this.#loaded)
+    const machine = new Machine(this.seed, this.#needs)
     const w = new Watcher()
     this.#attend(machine, w)
     const scope = this.#scope

@@ -103,6 +103,7 @@ export function structName(o: object): string {
   return 'truesize' in o && 'transport_header' in o ? 'sk_buff' : ''
 }
 
+// which struct an object stands for
 export const isSock = (o: unknown): o is sock => o instanceof sock
 export const isTcp = (o: unknown): o is tcp_sock => o instanceof tcp_sock
 export const isDevice = (o: unknown): o is net_device => o instanceof net_device
@@ -112,7 +113,7 @@ export const isNet = (o: unknown): o is net => o instanceof net
 export const isRealSkb = (o: unknown): o is sk_buff => o instanceof sk_buff
 
 /** `tcp#4`: the short name of a socket */
-export const sockName = (sk: sock_common): string => `${sk.skc_prot?.name?.toLowerCase() ?? 'sock'}#${sk.id}`
+const sockName = (sk: sock_common): string => `${sk.skc_prot?.name?.toLowerCase() ?? 'sock'}#${sk.id}`
 
 /** a queue discipline's handle as tc prints it */
 export const handleText = (handle: number): string => `${(handle >>> 16).toString(16)}:${(handle & 0xffff || '').toString(16)}`

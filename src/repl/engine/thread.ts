@@ -7,6 +7,7 @@ export type Request =
   | { id: number; what: 'view'; want: Want }
   | { id: number; what: 'complete'; line: string; cursor: number }
 
+/** what the worker says */
 export type Answer = { id: number; value: unknown } | { id: number; failure: string } | { progress: Progress } | { ready: true }
 
 /** what the worker is started with */
@@ -16,7 +17,7 @@ export interface WorkerData {
 }
 
 /** the verb that bin/skbtrace.js is started with as a worker: src/cli/repl.ts */
-export const WORKER_VERB = 'repl-worker'
+const WORKER_VERB = 'repl-worker'
 
 /**
  * The engine in a thread of its own. `open`: a scenario or a saved trace that it begins with. The thread runs the same program file.

@@ -23,10 +23,11 @@ export class Compiled {
   }
 }
 
+/** names in the scope of the event that is looked at; null: there are none */
 export type ScopeOf = () => LiveScope | null
 
 /** which events a breakpoint is about */
-export interface Candidates {
+interface Candidates {
   kinds: readonly number[]
   /** of an entry: the function */
   fn: ((fn: Kfn) => boolean) | null

@@ -21,6 +21,7 @@ export interface Engine {
   close(): Promise<void>
 }
 
+/** How an engine is made. */
 export interface EngineOptions {
   /** of everything that is random; 1 unless told otherwise */
   seed: number
@@ -43,6 +44,7 @@ export interface Reply {
   changed: boolean
 }
 
+/** A piece of what a line has to say. */
 export interface Block {
   /**
    * `stop`: where the cursor has come to. `result`: what a system call returned. `output`: what a command of the host printed.
@@ -52,6 +54,7 @@ export interface Block {
   text: string
 }
 
+/** How far something got that takes long. */
 export interface Progress {
   /** events so far */
   events: number
@@ -108,6 +111,7 @@ export interface Want {
   counters?: boolean
 }
 
+/** What the panes show. */
 export interface View {
   at: Position | null
   tree: TreeRow[]
@@ -148,6 +152,7 @@ export interface NameValue {
   was: string | null
 }
 
+/** Values under one heading. */
 export interface Group {
   title: string
   rows: NameValue[]
@@ -173,6 +178,7 @@ export interface SkbView {
   layers: SkbLayer[]
 }
 
+/** A part of the buffer's memory: headroom, a header, tailroom. */
 export interface SkbCell {
   name: string
   length: number
@@ -180,6 +186,7 @@ export interface SkbCell {
   changed: boolean
 }
 
+/** A header of the buffer, with its fields. */
 export interface SkbLayer {
   protocol: string
   /** in `bytes` */
@@ -192,6 +199,7 @@ export interface SkbLayer {
 /** bytes of a buffer that a view has at most */
 export const BYTES = 512
 
+/** What may stand at the cursor. */
 export interface Completion {
   /** the part of the line that a candidate stands for: [from, to) */
   from: number
@@ -199,6 +207,7 @@ export interface Completion {
   candidates: Candidate[]
 }
 
+/** One of those. */
 export interface Candidate {
   text: string
   /** what it is, in a few words */

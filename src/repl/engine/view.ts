@@ -1,5 +1,5 @@
 import { decode } from '../../decode/decode.ts'
-import { firstProtocol } from './headers.ts'
+import { firstHeader } from '../../formats/packet.ts'
 import { ENTER, EXIT, INDIRECT, kindNames, LINE, type Recording } from './recording.ts'
 import type { Session } from './session.ts'
 import type { SkbState } from './skbtrack.ts'
@@ -108,7 +108,7 @@ function bytesFrom(b: SkbState): Uint8Array {
 }
 
 function layersOf(b: SkbState, bytes: Uint8Array): ReturnType<typeof decode> {
-  const first = firstProtocol({ ...b, bytes: b.head })
+  const first = firstHeader({ ...b, bytes: b.head }, null)
   return first === null ? [] : decode(bytes.subarray(0, 256), first, b.len)
 }
 

@@ -37,7 +37,7 @@ const OFTEN = 1024
 
 /** for numbers that name themselves often: no text is made again */
 const skbNumbers: string[] = []
-export const skbText = (id: number): string => {
+const skbText = (id: number): string => {
   if (id > 1 << 16) return `skb ${id}`
   skbNumbers[id] ??= `skb ${id}`
   return skbNumbers[id]

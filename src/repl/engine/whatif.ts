@@ -118,7 +118,7 @@ export async function whatif(d: Debugger, text: string): Promise<void> {
   if (statement === null) throw new UserError('whatif wants a line, such as whatif ethtool -K eth0 tso off')
   if (d.cursor >= session.length)
     throw new UserError('the cursor is at the end: there is no future yet that could be different (goto N, reverse-continue)')
-  if (wantsIpv6([statement]) && session.loaded.ipv6 === null)
+  if (wantsIpv6([statement]) && session.needs.ipv6 === null)
     throw new UserError('this host has no IPv6: it is there from boot when a line of the session asks for it')
   await session.prepare({ text, statement })
   const chosen = statement
@@ -165,7 +165,8 @@ function report(d: Debugger, text: string, a: Recording, b: Recording, failed: s
   const after = sum(b, machinery, start)
   let same = 0
   while (same < a.length && same < b.length && alike(a, same, b, same)) same++
-  const out = [`what if '${text}' at event ${d.cursor}, to ${AFTERMATH} ms behind the end of the session:`]
+  const heading = `what if '${text}' at event ${d.cursor}, to ${AFTERMATH} ms behind the end of the session:`
+  const out = [wrapWords(heading, d.width, 2)]
   if (same === a.length && same === b.length && failed === '') {
     out.push(
       `  no difference: the same ${same} events follow${before.ns.toFixed(3) === after.ns.toFixed(3) ? '' : ', at other times'}.`,

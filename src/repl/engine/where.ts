@@ -48,7 +48,7 @@ export function retText(r: Recording, event: number): string {
 }
 
 /** `net/ipv4/ip_output.c:547`, '' where the facts do not say */
-export function placeOf(r: Recording, event: number): string {
+function placeOf(r: Recording, event: number): string {
   const symbol = r.call(event)?.fn.symbol
   return symbol === undefined || symbol.file === '' ? '' : `${symbol.file}:${symbol.line}`
 }
@@ -91,6 +91,7 @@ export function executionText(r: Recording, event: number): string {
   return `${e.kind}${who}${e.netns === '' ? '' : ` @${e.netns}`}`
 }
 
+/** where an event is: its line, function and depth, and how it reads */
 export function positionOf(s: Session, event: number): Position {
   const r = s.recording
   const frame = r.frameOf(event)
@@ -119,7 +120,7 @@ export function frameText(r: Recording, entry: number): string {
 }
 
 /** `called from tcp_write_xmit at net/ipv4/tcp_output.c:2733`, '' for a first frame */
-export function callerText(r: Recording, entry: number): string {
+function callerText(r: Recording, entry: number): string {
   const parent = r.parent.get(entry)
   if (parent < 0) return ''
   const line = r.call(entry)?.line ?? 0

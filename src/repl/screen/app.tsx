@@ -1,19 +1,20 @@
-import { Box, Static, Text, useApp, useInput } from 'ink'
+import { Box, Static, Text, useApp, useInput, useStdin } from 'ink'
 import { type ReactElement, useCallback, useEffect, useRef, useState } from 'react'
 import type { Block, Candidate, Engine, Progress, Reply, View } from '../engine/types.ts'
 import { type Edit, type Editor, edit, emptyEditor, entered } from './editor.ts'
 import { keysLines } from './keys_lines.ts'
-import { layOut, type Panes, type Rect } from './layout.ts'
+import { allot, layOut, type Panes, type Rect } from './layout.ts'
 import { Line, Lines } from './lines.tsx'
-import { PROMPT, Prompt } from './prompt.tsx'
+import { Prompt } from './prompt.tsx'
 import { skbLines } from './skb_lines.ts'
 import { stateLines } from './state_lines.ts'
 import { useSize } from './terminal.ts'
 import { clip, highlight, type Span } from './text.ts'
 import { type Tour, tourLines } from './tour.ts'
 import { treeLines } from './tree_lines.ts'
+import { PROMPT } from './words.ts'
 
-export interface AppProps {
+interface AppProps {
   engine: Engine
   /** lines of earlier runs */
   history: readonly string[]
@@ -92,10 +93,23 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
     setPrinted((old) => [...old, ...lines.map((spans) => ({ id: number.current++, spans }))])
   }, [])
 
-  const extra = (menu === null ? 0 : Math.min(MENU, menu.candidates.length)) + (showKeys ? KEYS : 0)
-  const guide = tour === null ? [] : tourLines(tour, stop, size.columns)
-  const layout = layOut({ columns: size.columns, rows: size.rows + higher }, panes, extra + guide.length + Math.max(0, higher))
+  const words = tour === null ? [] : tourLines(tour, stop, size.columns)
+  const around = allot(size.rows, {
+    guide: words.length,
+    menu: Math.min(MENU, menu?.candidates.length ?? 0),
+    keys: showKeys ? KEYS : 0,
+  })
+  const guide = words.slice(0, around.guide)
+  const layout = layOut(size, panes, around.guide + around.menu + around.keys, higher)
   const { tree, skb, state } = layout
+
+  /** an engine that cannot go on must not take the screen with it */
+  const fail = useCallback(
+    (e: unknown): undefined => {
+      print([[{ text: `skbtrace failed: ${e instanceof Error ? e.message : String(e)}`, color: 'red' }]])
+    },
+    [print],
+  )
 
   const treeRows = tree === null ? 0 : tree.height - 2
   const wantSkb = skb !== null
@@ -104,19 +118,17 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
   const look = useCallback(async () => {
     const above = Math.floor(treeRows / 2)
     looked.current = true
-    setView(
-      await engine.view({
-        ...(treeRows > 0 ? { tree: { above, below: treeRows - above } } : {}),
-        skb: wantSkb,
-        state: wantState,
-      }),
-    )
-  }, [engine, treeRows, wantSkb, wantState])
+    const want = { ...(treeRows > 0 ? { tree: { above, below: treeRows - above } } : {}), skb: wantSkb, state: wantState }
+    const seen = await engine.view(want).catch(fail)
+    if (seen !== undefined) setView(seen)
+  }, [engine, fail, treeRows, wantSkb, wantState])
 
   /** what a line led to, above the live part; a step by key shows in the panes alone */
   const tell = useCallback(
     (reply: Reply, quiet: boolean) => {
-      const blocks = quiet ? reply.blocks.filter((b) => b.kind === 'error' || b.kind === 'result') : reply.blocks
+      const blocks = quiet
+        ? reply.blocks.filter((b) => b.kind === 'error' || b.kind === 'result')
+        : reply.blocks.filter((b) => b.kind !== 'echo')
       print(blocks.flatMap((b) => b.text.split('\n').map((text): Span[] => [{ text, ...colours[b.kind] }])))
     },
     [print],
@@ -135,7 +147,8 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
       }
       setBusy(next.line)
       if (!next.quiet) print([[{ text: PROMPT, color: 'green' }, ...highlight(next.line)]])
-      const reply = await engine.submit(next.line)
+      const reply = await engine.submit(next.line).catch(fail)
+      if (reply === undefined) continue
       tell(reply, next.quiet)
       if (next.stop >= 0 && reply.at !== null) stops.current.set(next.stop, reply.at.event)
       if (reply.quit) {
@@ -146,7 +159,7 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
     running.current = false
     setBusy('')
     setProgress(null)
-  }, [engine, exit, look, print, tell])
+  }, [engine, exit, fail, look, print, tell])
 
   const submit = useCallback(
     (lines: readonly string[], quiet = false, stop = -1) => {
@@ -197,7 +210,11 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
       setMenu({ ...menu, chosen })
       return
     }
-    const { from, to, candidates } = await engine.complete(typed.current.text, typed.current.cursor)
+    const asked = typed.current
+    const found = await engine.complete(asked.text, asked.cursor).catch(fail)
+    // typed on in the meantime: what was found fits no longer
+    if (found === undefined || typed.current.text !== asked.text || typed.current.cursor !== asked.cursor) return
+    const { from, to, candidates } = found
     const [only] = candidates
     if (only === undefined) return
     if (candidates.length === 1) {
@@ -229,6 +246,19 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
     return true
   }
 
+  // ink calls what Backspace sends (DEL) delete, as the key of that name: what was sent tells them apart
+  const { internal_eventEmitter: keys } = useStdin()
+  const raw = useRef('')
+  useEffect(() => {
+    const keep = (data: string): void => {
+      raw.current = data
+    }
+    keys.prependListener('input', keep)
+    return () => {
+      keys.off('input', keep)
+    }
+  }, [keys])
+
   useInput((input, key) => {
     if (key.ctrl && input === 'c') {
       if (running.current) {
@@ -242,7 +272,13 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
       exit()
       return
     }
-    if (key.meta && toggle(input)) return
+    // ink knows Alt with letters and digits only
+    if ((key.meta || ['\u001b+', '\u001b=', '\u001b-'].includes(raw.current)) && toggle(input)) return
+    if (keyed.current && input.length > 1 && /^[a-z]+$/i.test(input)) {
+      // typed faster than it was read
+      for (const c of input) if (STEPS[c] !== undefined && queue.current.length < 3) submit([STEPS[c]], true)
+      return
+    }
     if (keyed.current) {
       if (key.escape || key.return || input === ':') setByKeys(false)
       else if (input === '?') setShowKeys((s) => !s)
@@ -283,6 +319,7 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
     else if (key.rightArrow) change({ type: key.ctrl || key.meta ? 'wordRight' : 'right' })
     else if (key.home) change({ type: 'home' })
     else if (key.end) change({ type: 'end' })
+    else if (key.delete && raw.current.endsWith('~')) change({ type: 'delete' })
     else if (key.backspace || key.delete) change({ type: 'backspace' })
     else if (key.ctrl) {
       const done = (
@@ -312,13 +349,14 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
       void complete()
     } else if (/[\r\n]/.test(input)) {
       // a paste of lines: those that are whole are done
-      const lines = `${typed.current.text}${input}`.split(/\r\n|\r|\n/)
+      const { text, cursor, history: older } = typed.current
+      const lines = `${text.slice(0, cursor)}${input}`.split(/\r\n|\r|\n/).map((l) => l.replace(/\p{Cc}/gu, ''))
       const rest = lines.pop() ?? ''
-      for (const l of lines) remember(l)
-      setEditor({
-        ...edit(emptyEditor([...typed.current.history, ...lines.filter((l) => l !== '')]), { type: 'insert', text: rest }),
-      })
-      submit(lines)
+      const whole = lines.filter((l) => l.trim() !== '')
+      for (const l of whole) remember(l)
+      setEditor({ ...emptyEditor([...older, ...whole]), text: rest + text.slice(cursor), cursor: rest.length })
+      setMenu(null)
+      submit(lines.length > 1 ? whole : lines)
     } else if (input !== '') change({ type: 'insert', text: input.replace(/\p{Cc}/gu, '') })
   })
 
@@ -352,7 +390,7 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
             </Box>
           </Box>
         )}
-        {showKeys && <Lines lines={keysLines(size.columns - 1, KEYS)} />}
+        {around.keys > 0 && <Lines lines={keysLines(size.columns - 1, around.keys)} />}
         <Line spans={statusSpans(view, busy, progress, byKeys, size.columns - 1)} />
         {byKeys ? (
           <Text dimColor wrap="truncate-end">
@@ -362,7 +400,7 @@ export function App({ engine, history, remember, tour }: AppProps): ReactElement
           <Prompt
             editor={editor}
             width={size.columns - 1}
-            menu={menu === null ? [] : menu.candidates.slice(0, MENU)}
+            menu={menu === null ? [] : menu.candidates.slice(0, around.menu)}
             chosen={menu?.chosen ?? -1}
           />
         )}

@@ -14,17 +14,22 @@ export function historyFile(env: NodeJS.ProcessEnv = process.env): string {
 
 /** the lines of earlier runs, oldest first; none when there is no file or it cannot be read */
 export function readHistory(file: string): string[] {
+  let lines: string[]
   try {
-    const lines = readFileSync(file, 'utf8')
+    lines = readFileSync(file, 'utf8')
       .split('\n')
       .filter((l) => l !== '')
-    if (lines.length <= 2 * MOST) return lines.slice(-MOST)
-    const kept = lines.slice(-MOST)
-    writeFileSync(file, `${kept.join('\n')}\n`, { mode: 0o600 })
-    return kept
   } catch {
     return []
   }
+  const kept = lines.slice(-MOST)
+  if (lines.length > 2 * MOST)
+    try {
+      writeFileSync(file, `${kept.join('\n')}\n`, { mode: 0o600 })
+    } catch {
+      // it stays as long as it is
+    }
+  return kept
 }
 
 /** keeps a line for later runs. A history that cannot be written is no reason to stop */

@@ -16,7 +16,7 @@ export interface Rect {
 }
 
 /** Where the panes go; null for one that is not shown. `side`: the panes at the right of the tree. */
-export interface Layout {
+interface Layout {
   wide: boolean
   height: number
   tree: Rect | null
@@ -35,12 +35,35 @@ const LEAST = { tree: 4, skb: 5, state: 4 }
 /** below that the panes would be of no use: a plain prompt is */
 export const tooSmall = (s: Size): boolean => s.columns < 60 || s.rows < 16
 
+/** Rows of what stands around the panes. */
+interface Around {
+  /** the words of a tour */
+  guide: number
+  /** what could stand at the cursor */
+  menu: number
+  keys: number
+}
+
+/** as many of these rows as there is room for: with status and prompt always fewer than the screen has */
+export function allot(rows: number, wanted: Around): Around {
+  let left = Math.max(0, rows - 1 - BELOW)
+  const take = (n: number): number => {
+    const taken = Math.min(n, left)
+    left -= taken
+    return taken
+  }
+  const menu = take(wanted.menu)
+  const guide = take(wanted.guide)
+  return { guide, menu, keys: take(wanted.keys) }
+}
+
 /**
  * Divides a screen. The live part (panes, status, prompt, `extra` rows of whatever else) never has more rows than the screen less
- * one: a frame as tall as the terminal would take its scroll-back away.
+ * one: a frame as tall as the terminal would take its scroll-back away. `higher`: so many rows more than that for the panes, or less.
  */
-export function layOut(s: Size, panes: Panes, extra: number): Layout {
-  const room = Math.max(0, Math.min(s.rows - OUTPUT, Math.ceil(s.rows * 0.75)) - BELOW - 1 - extra)
+export function layOut(s: Size, panes: Panes, extra: number, higher = 0): Layout {
+  const usual = Math.min(s.rows - OUTPUT, Math.ceil(s.rows * 0.75)) - BELOW - 1 - extra
+  const room = Math.max(0, Math.min(usual + higher, s.rows - 1 - BELOW - extra))
   const none: Layout = { wide: false, height: 0, tree: null, skb: null, state: null }
   const wanted = (['tree', 'skb', 'state'] as const).filter((p) => panes[p])
   if (wanted.length === 0 || room < LEAST.tree) return none

@@ -4,7 +4,7 @@ import { App } from './app.tsx'
 import { addToHistory, historyFile, readHistory } from './history.ts'
 import { firstWalk } from './tour.ts'
 
-export interface ScreenOptions {
+interface ScreenOptions {
   engine: Engine
   tour: boolean
 }

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline'
 import type { Engine } from '../engine/types.ts'
 import { addToHistory, historyFile, readHistory } from './history.ts'
 import { type Tour, tourLines } from './tour.ts'
-import { PROMPT_TEXT } from './words.ts'
+import { PROMPT } from './words.ts'
 
 /**
  * The same session as lines that are typed and lines that are printed, one after the other, nothing redrawn: for terminals that are
@@ -14,9 +14,15 @@ export async function plain(engine: Engine, tour: Tour | null, width: number): P
     process.stdout.write(`${text}\n`)
   }
   const tell = async (line: string): Promise<boolean> => {
-    const reply = await engine.submit(line)
-    for (const b of reply.blocks) say(b.text)
-    return reply.quit
+    try {
+      const reply = await engine.submit(line)
+      // what a short word stands for is said again with what came of it
+      for (const b of reply.blocks) if (b.kind !== 'echo') say(b.text)
+      return reply.quit
+    } catch (e) {
+      say(`skbtrace failed: ${e instanceof Error ? e.message : String(e)}`)
+      return false
+    }
   }
   let stop = -1
   /** on to the next stop of the tour: its lines, then its words */
@@ -30,7 +36,7 @@ export async function plain(engine: Engine, tour: Tour | null, width: number): P
   const rl = createInterface({
     input: process.stdin,
     output: process.stdout,
-    prompt: PROMPT_TEXT,
+    prompt: PROMPT,
     history: readHistory(file).reverse(),
     completer: (line: string, done: (e: Error | null, r: [string[], string]) => void) => {
       engine.complete(line, line.length).then(
@@ -40,6 +46,7 @@ export async function plain(engine: Engine, tour: Tour | null, width: number): P
     },
   })
   let running = false
+  let left = false
   rl.on('SIGINT', () => {
     if (running) engine.interrupt()
     else {
@@ -52,13 +59,14 @@ export async function plain(engine: Engine, tour: Tour | null, width: number): P
   for await (const line of rl) {
     if (line.trim() !== '') addToHistory(file, line)
     running = true
-    let quit = false
     if (tour !== null && line.trim() === '') await next()
-    else quit = await tell(line)
+    else left = await tell(line)
     running = false
-    if (quit) break
+    if (left) break
     rl.prompt()
   }
+  // Ctrl-D leaves the cursor behind the prompt
+  if (!left) say('')
   rl.close()
   await engine.close()
 }

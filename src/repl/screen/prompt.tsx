@@ -5,14 +5,17 @@ import type { Editor } from './editor.ts'
 import { Line } from './lines.tsx'
 import { highlight, type Span } from './text.ts'
 
-export { PROMPT_TEXT as PROMPT } from './words.ts'
-
-import { PROMPT_TEXT as PROMPT } from './words.ts'
+import { PROMPT } from './words.ts'
 
 /** the part of a long line that is in sight, with the cursor in it, as pieces */
-export function promptSpans(e: Editor, width: number): Span[] {
-  const head: Span[] =
-    e.search === null ? [{ text: PROMPT, color: 'green', bold: true }] : [{ text: `(search '${e.search}') `, color: 'yellow' }]
+function promptSpans(e: Editor, width: number): Span[] {
+  const head: Span[] = [
+    e.search === null
+      ? { text: PROMPT, color: 'green', bold: true }
+      : e.text.includes(e.search)
+        ? { text: `(search '${e.search}') `, color: 'yellow' }
+        : { text: `(search '${e.search}': no line has that) `, color: 'red' },
+  ]
   const room = Math.max(8, width - head.reduce((n, s) => n + s.text.length, 0) - 1)
   const from = e.cursor < room ? 0 : e.cursor - room + 1
   const out = [...head]
@@ -60,7 +63,8 @@ export function Prompt({
     <Box flexDirection="column">
       <Line spans={promptSpans(editor, width)} />
       {menu.map((c, i) => (
-        <Text key={c.text} wrap="truncate-end">
+        // biome-ignore lint/suspicious/noArrayIndexKey: a row of the screen is what its place says
+        <Text key={i} wrap="truncate-end">
           <Text inverse={i === chosen}>{`  ${c.text.padEnd(longest)} `}</Text>
           <Text dimColor>{` ${c.hint}`}</Text>
         </Text>

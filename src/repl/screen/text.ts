@@ -8,7 +8,7 @@ export interface Span {
   inverse?: boolean
 }
 
-export const widthOf = (spans: readonly Span[]): number => spans.reduce((n, s) => n + s.text.length, 0)
+const widthOf = (spans: readonly Span[]): number => spans.reduce((n, s) => n + s.text.length, 0)
 
 /** cuts a line at `width` columns; `…` says that it was cut */
 export function clip(spans: readonly Span[], width: number): Span[] {

@@ -1,7 +1,7 @@
-import { clip, type Span } from './text.ts'
+import { clip, flow, type Span } from './text.ts'
 
 /** One stop of a tour: how to come there from the one before, what there is to see. */
-export interface Stop {
+interface Stop {
   title: string
   lines: readonly string[]
   text: string
@@ -111,14 +111,7 @@ export function tourLines(tour: Tour, at: number, width: number, keys = 'right: 
     line += line === '' ? word : ` ${word}`
   }
   out.push([{ text: line }])
-  out.push(
-    clip(
-      [
-        { text: `${stop.question} `, italic: true },
-        { text: stop.answer, color: 'green', bold: true },
-      ],
-      width,
-    ),
-  )
+  // the answer is there to be typed: it is not cut
+  out.push(...flow([[{ text: stop.question, italic: true }], [{ text: stop.answer, color: 'green', bold: true }]], width - 1, 2))
   return out
 }

@@ -1,2 +1,2 @@
 /** what stands before a line that is typed */
-export const PROMPT_TEXT = '(skbtrace) '
+export const PROMPT = '(skbtrace) '

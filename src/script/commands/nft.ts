@@ -24,7 +24,8 @@ import {
 import { failed, type HostCommand, ok } from '../command.ts'
 import { Lexer, NftError, type Token } from './nft/lexer.ts'
 import { families, familyName, handle, hooks, hookText, type Listing, priorities, tableText } from './nft/listing.ts'
-import { type Builder, rule } from './nft/rule.ts'
+import type { Builder } from './nft/match.ts'
+import { rule } from './nft/rule.ts'
 import { addElements, deleteElements, deleteSet, flushSet, newSet, setOf, setText } from './nft/sets.ts'
 import { errorText } from './words.ts'
 

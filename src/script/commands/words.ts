@@ -44,6 +44,7 @@ const strerror: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'No route to host',
   EAGAIN: 'Resource temporarily unavailable',
 }
+/** strerror(3) */
 export const errorText = (errno: number): string => strerror[errnoName(errno)] ?? `Unknown error ${errno}`
 
 /**

@@ -27,6 +27,7 @@ class Scripted implements Engine {
   submit = async (line: string): Promise<Reply> => {
     this.lines.push(line)
     await this.hold
+    if (line === 'broken') throw new Error('out of memory')
     if (line === 'bad')
       return { ok: false, blocks: [{ kind: 'error', text: "'bad' is no command" }], quit: false, at: null, changed: false }
     return { ok: true, blocks: [{ kind: 'result', text: `did ${line}` }], quit: line === 'quit', at: position, changed: true }
@@ -109,7 +110,13 @@ function start(tour = false) {
       await settle()
     }
   }
-  return { engine, remembered, type, frame: () => screen.lastFrame() ?? '', done: () => screen.unmount() }
+  const frame = (): string => screen.lastFrame() ?? ''
+  /** waits for it: ink draws when it finds the time */
+  const sees = async (text: string): Promise<void> => {
+    for (let i = 0; i < 100 && !frame().includes(text); i++) await settle()
+    expect(frame()).toContain(text)
+  }
+  return { engine, remembered, type, frame, sees, done: () => screen.unmount() }
 }
 
 describe('the screen', () => {
@@ -119,11 +126,11 @@ describe('the screen', () => {
     await s.type(...'send 4096', '\r')
     expect(s.engine.lines).toEqual(['send 4096'])
     expect(s.remembered).toEqual(['send 4096'])
-    expect(s.frame()).toContain('(skbtrace) send 4096')
-    expect(s.frame()).toContain('did send 4096')
-    expect(s.frame()).toContain('fn_2(skb=skb 1)')
-    expect(s.frame()).toContain('|headroom 268|IPv4 20|tailroom 64| + frag 4096')
-    expect(s.frame()).toContain('ip_queue_xmit')
+    await s.sees('(skbtrace) send 4096')
+    await s.sees('did send 4096')
+    await s.sees('fn_2(skb=skb 1)')
+    await s.sees('|headroom 268|IPv4 20|tailroom 64| + frag 4096')
+    await s.sees('ip_queue_xmit')
     for (const line of s.frame().split('\n')) expect(line.length).toBeLessThanOrEqual(100)
     s.done()
   })
@@ -133,7 +140,7 @@ describe('the screen', () => {
     await settle()
     await s.type('\u001b', 's', 'N', 'c', '\u001b', 'q')
     expect(s.engine.lines).toEqual(['step', 'reverse-next', 'continue'])
-    expect(s.frame()).toContain('(skbtrace) q')
+    await s.sees('(skbtrace) q')
     s.done()
   })
 
@@ -141,11 +148,11 @@ describe('the screen', () => {
     const s = start()
     await settle()
     await s.type('s', 'e', '\t')
-    expect(s.frame()).toContain('send bytes over TCP')
+    await s.sees('send bytes over TCP')
     await s.type('\t')
-    expect(s.frame()).toContain('(skbtrace) send')
+    await s.sees('(skbtrace) send')
     await s.type('\t')
-    expect(s.frame()).toContain('(skbtrace) setsockopt')
+    await s.sees('(skbtrace) setsockopt')
     s.done()
   })
 
@@ -153,8 +160,48 @@ describe('the screen', () => {
     const s = start()
     await settle()
     await s.type(...'bad', '\r', ...'ok', '\r')
-    expect(s.frame()).toContain("'bad' is no command")
+    await s.sees("'bad' is no command")
     expect(s.engine.lines).toEqual(['bad', 'ok'])
+    s.done()
+  })
+
+  it('says so when the engine fails, and takes the next line', async () => {
+    const s = start()
+    await settle()
+    await s.type(...'broken', '\r', ...'ok', '\r')
+    await s.sees('out of memory')
+    await s.sees('did ok')
+    s.done()
+  })
+
+  it('tells Backspace from Delete', async () => {
+    const s = start()
+    await settle()
+    await s.type(...'abcd', '\u001b[D', '\u001b[D', '\u001b[3~')
+    await s.sees('(skbtrace) abd')
+    await s.type('\u007f')
+    await s.sees('(skbtrace) ad')
+    s.done()
+  })
+
+  it('takes keys that come together one by one, and a completion that comes late for nothing', async () => {
+    const s = start()
+    await settle()
+    await s.type('\u001b', 'sN', '\u001b')
+    expect(s.engine.lines).toEqual(['step', 'reverse-next'])
+    const { complete } = s.engine
+    let go = (): void => {}
+    const late = new Promise<void>((r) => {
+      go = r
+    })
+    s.engine.complete = async (line) => {
+      await late
+      return complete(line)
+    }
+    await s.type('b', '\t', 'x')
+    go()
+    await settle()
+    await s.sees('(skbtrace) bx')
     s.done()
   })
 
@@ -179,22 +226,26 @@ describe('the screen', () => {
     const s = start()
     await settle()
     await s.type('\u001b[A')
-    expect(s.frame()).toContain('(skbtrace) send 1')
+    await s.sees('(skbtrace) send 1')
     await s.type('\u0003', 'send 1\nsend 2\nudp')
     expect(s.engine.lines).toEqual(['send 1', 'send 2'])
-    expect(s.frame()).toContain('(skbtrace) udp')
+    await s.sees('(skbtrace) udp')
+    // where the cursor is
+    await s.type('\u0001', 'send 3\nxx ')
+    expect(s.engine.lines).toEqual(['send 1', 'send 2', 'send 3'])
+    await s.sees('(skbtrace) xx udp')
     s.done()
   })
 
   it('leads through the tour: each stop does its lines, says its words and asks its question', async () => {
     const s = start(true)
     await settle()
-    expect(s.frame()).toContain('1/10')
+    await s.sees('1/10')
     await s.type('\u001b[C')
-    expect(s.frame()).toContain('2/10')
+    await s.sees('2/10')
     const [one, two] = firstWalk.stops
     expect(s.engine.lines).toEqual([...(one?.lines ?? []), ...(two?.lines ?? [])])
-    expect(s.frame()).toContain(two?.answer ?? '?')
+    await s.sees(two?.answer ?? '?')
     s.done()
   })
 })

@@ -232,6 +232,4 @@ export function get_random_u32_below_const(ceil: number): number {
     }
   }
 }
-/** above `floor` */
-export const get_random_u32_above = (floor: number): number => floor + 1 + get_random_u32_below(0xffffffff - floor)
 export const get_random_u32_inclusive = (floor: number, ceil: number): number => floor + get_random_u32_below(ceil - floor + 1)

@@ -41,7 +41,6 @@ import {
   napi_enable,
   napi_schedule_prep,
   netdev_tx_completed_queue,
-  netdev_tx_reset_queue,
   netdev_xmit_more,
   netif_carrier_off,
   netif_carrier_on,
@@ -79,7 +78,6 @@ import {
   virtqueue,
   virtqueue_add_inbuf_ctx,
   virtqueue_add_outbuf,
-  virtqueue_detach_unused_buf,
   virtqueue_disable_cb,
   virtqueue_enable_cb_delayed,
   virtqueue_enable_cb_prepare,
@@ -466,17 +464,6 @@ const virtnet_close = kfunc('virtnet_close', (dev: net_device): number => {
   netif_carrier_off(dev)
   return 0
 })
-/** the device goes away: what its queues hold is given back */
-export function virtnet_remove(dev: net_device): void {
-  const vi = netdev_priv<virtnet_info>(dev)
-  for (let b = virtqueue_detach_unused_buf(vi.sq.vq); b !== null; b = virtqueue_detach_unused_buf(vi.sq.vq))
-    kfree_skb(b as sk_buff)
-  netdev_tx_reset_queue(netdev_get_tx_queue(dev, 0))
-  for (let b = virtqueue_detach_unused_buf(vi.rq.vq); b !== null; b = virtqueue_detach_unused_buf(vi.rq.vq))
-    put_page((b as rx_buf).page)
-  if (vi.rq.alloc_frag.page !== null) put_page(vi.rq.alloc_frag.page)
-  vi.rq.alloc_frag.page = null
-}
 
 const virtnet_rx_mode_work = kfunc('virtnet_rx_mode_work', (work: work_struct): void => {
   const dev = rx_mode_works.get(work)

@@ -182,9 +182,6 @@ export const virtqueue_notify = kfunc('virtqueue_notify', (vq: virtqueue): boole
   if (tracer.on) traceIndirect('vq->notify', nameOf(vq.notify))
   return vq.notify(vq)
 })
-export const virtqueue_kick = kfunc('virtqueue_kick', (vq: virtqueue): boolean =>
-  virtqueue_kick_prepare(vq) ? virtqueue_notify(vq) : true,
-)
 
 const detach_buf_split = kfunc('detach_buf_split', (vq: virtqueue, head: number): void => {
   const state = vq.desc_state[head] as vring_desc_state
@@ -254,17 +251,6 @@ export const virtqueue_enable_cb_delayed = kfunc('virtqueue_enable_cb_delayed', 
 })
 
 export const virtqueue_get_vring_size = kfunc('virtqueue_get_vring_size', (vq: virtqueue): number => vq.num)
-
-/** what the driver gave to the device and never got back */
-export function virtqueue_detach_unused_buf(vq: virtqueue): unknown {
-  for (let i = 0; i < vq.num; i++) {
-    const data = vq.desc_state[i]?.data
-    if (data === null || data === undefined) continue
-    detach_buf_split(vq, i)
-    return data
-  }
-  return null
-}
 
 /** the interrupt of a queue */
 export const vring_interrupt = kfunc('vring_interrupt', (_irq: number, vq: virtqueue): number => {

@@ -222,7 +222,5 @@ export class files_struct {
   next_fd = 0
 }
 
-export const fd_empty = (f: file | null): f is null => f === null
-export const file_inode = (f: file): inode => f.f_inode
 export const d_inode = (d: dentry): inode | null => d.d_inode
 export const i_size_read = (i: inode): number => i.i_size

@@ -40,19 +40,5 @@ export class hrtimer {
 }
 
 export const hrtimer_is_queued = (timer: hrtimer): boolean => timer.event !== null
-export const hrtimer_callback_running = (timer: hrtimer): boolean => timer.running
 export const hrtimer_get_expires = (timer: hrtimer): number => timer.expires
-export const hrtimer_get_softexpires = (timer: hrtimer): number => timer.softexpires
 export const hrtimer_get_expires_ns = hrtimer_get_expires
-export const hrtimer_set_expires = (timer: hrtimer, time: number): void => {
-  timer.expires = time
-  timer.softexpires = time
-}
-export const hrtimer_set_expires_range_ns = (timer: hrtimer, time: number, delta: number): void => {
-  timer.softexpires = time
-  timer.expires = time + delta
-}
-export const hrtimer_add_expires_ns = (timer: hrtimer, ns: number): void => {
-  timer.expires += ns
-  timer.softexpires += ns
-}

@@ -66,8 +66,8 @@ export const ipv4_is_multicast = (addr: number): boolean => addr >>> 28 === 14
 export const ipv4_is_local_multicast = (addr: number): boolean => addr >>> 8 === 0xe00000
 export const ipv4_is_lbcast = (addr: number): boolean => addr === 0xffffffff
 export const ipv4_is_zeronet = (addr: number): boolean => addr === 0
-export const ipv4_is_all_snoopers = (addr: number): boolean => addr === 0xe000006a
 /** the mask of a prefix of `logmask` bits */
 export const inet_make_mask = (logmask: number): number => (logmask ? ~((1 << (32 - logmask)) - 1) >>> 0 : 0)
-/** the number of bits of a mask */
-export const inet_mask_len = (mask: number): number => (mask ? Math.clz32(~mask >>> 0) : 0)
+
+/** `127.0.0.1`, as the kernel's %pI4 prints it */
+export const dotted = (a: number): string => `${a >>> 24}.${(a >>> 16) & 255}.${(a >>> 8) & 255}.${a & 255}`

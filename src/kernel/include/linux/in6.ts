@@ -139,9 +139,6 @@ function ipv6_addr_any_between(a: in6_addr, from: number, to: number): boolean {
   for (let i = from; i < to; i++) if (a[i] !== 0) return false
   return true
 }
-/** 2001:10::/28 */
-export const ipv6_addr_orchid = (a: in6_addr): boolean =>
-  a[0] === 0x20 && a[1] === 0x01 && a[2] === 0x00 && ((a[3] as number) & 0xf0) === 0x10
 
 /** an address as people write it: RFC 5952 */
 export function in6_ntop(a: in6_addr): string {

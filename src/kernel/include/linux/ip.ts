@@ -103,15 +103,12 @@ export class iphdr {
 export const SIZEOF_IPHDR = 20
 
 export const ip_hdr = (skb: sk_buff): iphdr => new iphdr(skb.head.bytes, skb.network_header)
-export const inner_ip_hdr = (skb: sk_buff): iphdr => new iphdr(skb.head.bytes, skb.inner_network_header)
-export const ip_transport_len = (skb: sk_buff): number => ip_hdr(skb).tot_len - (skb.transport_header - skb.network_header)
 export const ip_is_fragment = (iph: iphdr): boolean => (iph.frag_off & (0x2000 | 0x1fff)) !== 0
 /** length of the datagram; a GSO packet that is too long for the field says 0 there */
 export const iph_totlen = (skb: sk_buff, iph: iphdr): number => {
   const len = iph.tot_len
   return len || skb.head.shinfo.gso_size === 0 ? len : skb.len - (skb.network_header - skb.data)
 }
-export const skb_ip_totlen = (skb: sk_buff): number => iph_totlen(skb, ip_hdr(skb))
 export const ip_hdrlen = (skb: sk_buff): number => ((skb.head.bytes[skb.network_header] as number) & 15) * 4
 
 // include/uapi/linux/ip.h

@@ -55,6 +55,4 @@ export function jhash2(k: readonly number[], initval: number): number {
 
 export const jhash_3words = (a: number, b: number, c: number, initval: number): number =>
   __jhash_nwords(a, b, c, initval + JHASH_INITVAL + (3 << 2))
-export const jhash_2words = (a: number, b: number, initval: number): number =>
-  __jhash_nwords(a, b, 0, initval + JHASH_INITVAL + (2 << 2))
 export const jhash_1word = (a: number, initval: number): number => __jhash_nwords(a, 0, 0, initval + JHASH_INITVAL + (1 << 2))

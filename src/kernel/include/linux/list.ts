@@ -50,9 +50,3 @@ export function list_splice_tail_init<T>(list: list_head<T>, head: list_head<T>)
     p = next
   }
 }
-
-export const list_first_entry_or_null = <T>(head: list_head<T>): T | null => head.next.owner
-export const list_last_entry_or_null = <T>(head: list_head<T>): T | null => head.prev.owner
-/** the entry after `n`, null at the end of the list */
-export const list_next_entry = <T>(n: list_head<T>): T | null => n.next.owner
-export const list_prev_entry = <T>(n: list_head<T>): T | null => n.prev.owner

@@ -323,8 +323,6 @@ export const netdev_priv = <T>(dev: net_device): T => dev.priv as T
 export const netif_running = (dev: net_device): boolean => (dev.state & 1) !== 0
 /** include/linux/netdevice.h LL_RESERVED_SPACE: headroom for the link header, rounded up to 16 and 16 more */
 export const LL_RESERVED_SPACE = (dev: net_device): number => ((dev.hard_header_len + dev.needed_headroom) & ~15) + 16
-export const LL_RESERVED_SPACE_EXTRA = (dev: net_device, extra: number): number =>
-  ((dev.hard_header_len + dev.needed_headroom + extra) & ~15) + 16
 export const HH_DATA_MOD = 16
 export const HH_DATA_OFF = (len: number): number => 16 - (((len - 1) & 15) + 1)
 export const HH_DATA_ALIGN = (len: number): number => (len + 15) & ~15

@@ -7,7 +7,3 @@ export const ext_ack: { msg: string } = { msg: '' }
 export const NL_SET_ERR_MSG = (_extack: null, msg: string): void => {
   ext_ack.msg = msg
 }
-/** does not overwrite what a function further down said */
-export const NL_SET_ERR_MSG_WEAK = (extack: null, msg: string): void => {
-  if (ext_ack.msg === '') NL_SET_ERR_MSG(extack, msg)
-}

@@ -25,10 +25,4 @@ export class rb_root_cached<T> {
 }
 
 export const RB_EMPTY_ROOT = <T>(root: rb_root<T>): boolean => root.rb_node === null
-export const RB_EMPTY_NODE = <T>(node: rb_node<T>): boolean => node.rb_parent === node
-export const RB_CLEAR_NODE = <T>(node: rb_node<T>): void => {
-  node.rb_parent = node
-}
 export const rb_parent = <T>(node: rb_node<T>): rb_node<T> | null => node.rb_parent
-export const rb_entry = <T>(node: rb_node<T>): T => node.owner
-export const rb_entry_safe = <T>(node: rb_node<T> | null): T | null => (node === null ? null : node.owner)

@@ -43,5 +43,3 @@ export class task_struct {
     this.comm = comm
   }
 }
-
-export const task_pid_nr = (t: task_struct): number => t.pid

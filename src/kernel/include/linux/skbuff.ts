@@ -254,21 +254,6 @@ export const skb_tailroom = (skb: sk_buff): number => (skb.data_len ? 0 : skb.en
 export const skb_headlen = (skb: sk_buff): number => skb.len - skb.data_len
 export const skb_is_nonlinear = (skb: sk_buff): boolean => skb.data_len !== 0
 export const skb_is_gso = (skb: sk_buff): boolean => skb.head.shinfo.gso_size !== 0
-export const skb_frag_size = (f: skb_frag): number => f.len
-export const skb_frag_off = (f: skb_frag): number => f.offset
-export const skb_frag_page = (f: skb_frag): page => f.page
-export const skb_frag_size_set = (f: skb_frag, size: number): void => {
-  f.len = size
-}
-export const skb_frag_size_add = (f: skb_frag, delta: number): void => {
-  f.len += delta
-}
-export const skb_frag_size_sub = (f: skb_frag, delta: number): void => {
-  f.len -= delta
-}
-export const skb_frag_off_add = (f: skb_frag, delta: number): void => {
-  f.offset += delta
-}
 export const skb_end_offset = (skb: sk_buff): number => skb.end
 
 export const skb_dst = (skb: sk_buff): dst_entry | null => skb._skb_refdst
@@ -283,9 +268,6 @@ export const skb_reset_network_header = (skb: sk_buff): void => {
 }
 export const skb_reset_transport_header = (skb: sk_buff): void => {
   skb.transport_header = skb.data
-}
-export const skb_set_mac_header = (skb: sk_buff, offset: number): void => {
-  skb.mac_header = skb.data + offset
 }
 export const skb_set_network_header = (skb: sk_buff, offset: number): void => {
   skb.network_header = skb.data + offset
@@ -308,9 +290,6 @@ export const skb_queue_len = (q: sk_buff_head): number => q.qlen
 export const skb_peek = (q: sk_buff_head): sk_buff | null => q.first
 export const skb_peek_tail = (q: sk_buff_head): sk_buff | null => q.last
 export const skb_queue_is_last = (q: sk_buff_head, skb: sk_buff): boolean => q.last === skb
-export const skb_queue_is_first = (q: sk_buff_head, skb: sk_buff): boolean => q.first === skb
-/** null behind the last; `skb_queue_next` in Linux */
-export const skb_queue_next = (skb: sk_buff): sk_buff | null => skb.next
 
 /** include/linux/skbuff.h __skb_insert: between two neighbours, null for the ends of the queue */
 export function __skb_insert(skb: sk_buff, prev: sk_buff | null, next: sk_buff | null, list: sk_buff_head): void {

@@ -30,10 +30,6 @@ export const GFP_USER = __GFP_RECLAIM | __GFP_IO | __GFP_FS | __GFP_HARDWALL
 export const GFP_HIGHUSER = GFP_USER | __GFP_HIGHMEM
 export const GFP_HIGHUSER_MOVABLE = GFP_HIGHUSER | __GFP_MOVABLE
 
-export const gfpflags_allow_blocking = (gfp_flags: number): boolean => (gfp_flags & __GFP_DIRECT_RECLAIM) !== 0
-export const gfpflags_normal_context = (gfp_flags: number): boolean =>
-  (gfp_flags & (__GFP_DIRECT_RECLAIM | __GFP_MEMALLOC)) === __GFP_DIRECT_RECLAIM
-
 export const SLAB_HWCACHE_ALIGN = 0x2000
 export const SLAB_TYPESAFE_BY_RCU = 0x80000
 export const SLAB_PANIC = 0x40000

@@ -179,7 +179,6 @@ export const tcp_flag_byte = (th: tcphdr): number => th.flags
 export const __tcp_hdrlen = (th: tcphdr): number => th.doff * 4
 /** bytes of the header with its options, read without making a view */
 export const tcp_hdrlen = (skb: sk_buff): number => ((skb.head.bytes[skb.transport_header + 12] ?? 0) >> 4) * 4
-export const tcp_optlen = (skb: sk_buff): number => tcp_hdrlen(skb) - TCPHDR_LEN
 /** bytes from skb->data to the payload */
 export const skb_tcp_all_headers = (skb: sk_buff): number => skb.transport_header - skb.data + tcp_hdrlen(skb)
 

@@ -30,7 +30,6 @@ export const u8 = (x: number): number => x & 0xff
 export const s32 = (x: number): number => x | 0
 export const DIV_ROUND_UP = (n: number, d: number): number => Math.floor((n + d - 1) / d)
 export const ALIGN = (x: number, a: number): number => Math.ceil(x / a) * a
-export const roundup = (x: number, y: number): number => Math.ceil(x / y) * y
 export const rounddown = (x: number, y: number): number => Math.floor(x / y) * y
 export const clamp = (x: number, lo: number, hi: number): number => (x < lo ? lo : Math.min(x, hi))
 /** a/b without the fraction, as C divides */

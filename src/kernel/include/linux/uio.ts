@@ -81,25 +81,12 @@ export const iter_is_iovec = (i: iov_iter): boolean => i.iter_type === ITER_IOVE
 export const iov_iter_is_kvec = (i: iov_iter): boolean => i.iter_type === ITER_KVEC
 export const iov_iter_is_bvec = (i: iov_iter): boolean => i.iter_type === ITER_BVEC
 export const iov_iter_is_discard = (i: iov_iter): boolean => i.iter_type === ITER_DISCARD
-export const iov_iter_rw = (i: iov_iter): number => i.data_source
 export const user_backed_iter = (i: iov_iter): boolean => i.iter_type === ITER_UBUF || i.iter_type === ITER_IOVEC
 export const iov_iter_count = (i: iov_iter): number => i.count
 
-export function iov_iter_truncate(i: iov_iter, count: number): void {
-  if (i.count > count) i.count = count
-}
-export function iov_iter_reexpand(i: iov_iter, count: number): void {
-  i.count = count
-}
 export const iov_iter_save_state = (i: iov_iter): iov_iter_state => ({
   iov_offset: i.iov_offset,
   count: i.count,
   nr_segs: i.nr_segs,
   seg: i.seg,
 })
-
-/** start of what is left of the segment at hand, an address in user memory */
-export const iter_iov_addr = (i: iov_iter): number =>
-  (i.iter_type === ITER_UBUF ? i.ubuf : (i.__iov[i.seg]?.iov_base ?? 0)) + i.iov_offset
-export const iter_iov_len = (i: iov_iter): number =>
-  (i.iter_type === ITER_UBUF ? i.count + i.iov_offset : (i.__iov[i.seg]?.iov_len ?? 0)) - i.iov_offset

@@ -37,8 +37,6 @@ export type wait_queue_entry_t = wait_queue_entry
 export const waitqueue_active = (wq_head: wait_queue_head): boolean => wq_head.head.next !== wq_head.head
 /** include/linux/wait.h; waiters that can see a change without a lock */
 export const wq_has_sleeper = (wq_head: wait_queue_head | null): boolean => wq_head !== null && waitqueue_active(wq_head)
-export const wq_has_single_sleeper = (wq_head: wait_queue_head): boolean =>
-  waitqueue_active(wq_head) && wq_head.head.next === wq_head.head.prev
 
 // include/uapi/linux/eventpoll.h: the key of a wake-up
 export const EPOLLIN = 0x00000001

@@ -1,6 +1,5 @@
 import { type in6_addr, in6addr_any } from '../linux/in6.ts'
 import type { net_device } from '../linux/netdevice.ts'
-import type { sk_buff } from '../linux/skbuff.ts'
 import { spinlock_t } from '../linux/spinlock.ts'
 import { dst_entry, type dst_metrics } from './dst.ts'
 import type { inet6_dev } from './if_inet6.ts'
@@ -180,5 +179,4 @@ export class fib6_config {
 }
 
 export const dst_rt6_info = (dst: dst_entry): rt6_info => dst as rt6_info
-export const skb_rt6_info = (skb: sk_buff): rt6_info | null => skb._skb_refdst as rt6_info | null
 export const ip6_dst_idev = (dst: dst_entry | null): inet6_dev | null => (dst as rt6_info | null)?.rt6i_idev ?? null

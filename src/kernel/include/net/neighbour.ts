@@ -83,10 +83,6 @@ export class neigh_parms {
 }
 
 export const NEIGH_VAR = (p: neigh_parms, attr: number): number => p.data[attr] ?? 0
-export const NEIGH_VAR_SET = (p: neigh_parms, attr: number, val: number): void => {
-  p.data_state |= 1 << attr
-  p.data[attr] = val
-}
 
 /** struct neigh_ops */
 export interface neigh_ops {

@@ -450,6 +450,4 @@ export class net {
 }
 
 export const net_eq = (a: net, b: net): boolean => a === b
-/** read_pnet, possible_net_t and the like are plain fields */
-export const net_generic = <T>(n: net, id: string): T => n.gen.get(id) as T
 export const net_hash_mix = (n: net): number => n.hash_mix

@@ -82,3 +82,6 @@ export class request_sock_queue {
   rskq_accept_tail: request_sock | null = null
   fastopenq: fastopen_queue = new fastopen_queue()
 }
+
+export const inet_reqsk = (sk: sock_common): request_sock => sk as unknown as request_sock
+export const req_to_sk = (req: request_sock): sock => req as unknown as sock

@@ -1,4 +1,5 @@
 import type { hrtimer } from '../linux/hrtimer.ts'
+import { dotted } from '../linux/in.ts'
 import { in6_ntop, in6addr_any } from '../linux/in6.ts'
 import { list_head } from '../linux/list.ts'
 import type { page_frag } from '../linux/mm_types.ts'
@@ -161,7 +162,6 @@ export class sock_common {
 }
 
 /** 127.0.0.1 for 0x7f000001 */
-const dotted = (a: number): string => `${a >>> 24}.${(a >>> 16) & 255}.${(a >>> 8) & 255}.${a & 255}`
 
 /** struct socket_lock_t */
 export class socket_lock_t {

@@ -335,6 +335,7 @@ export const TCP_SACK_SEEN = 1
 export const TCP_DSACK_SEEN = 4
 
 export const TCP_CA_NAME_MAX = 16
+export const TCP_ULP_NAME_MAX = 16
 export const TCP_CA_UNSPEC = 0
 export const TCP_CONG_NON_RESTRICTED = 1
 export const TCP_CONG_NEEDS_ECN = 2

@@ -10,21 +10,14 @@ export const mutex_lock = kfunc('mutex_lock', (lock: mutex): void => {
   if (lock.owned) throw new InternalError('deadlock: a mutex was taken twice')
   lock.owned = 1
 })
-export const mutex_lock_nested = (lock: mutex, _subclass: number): void => mutex_lock(lock)
 export const mutex_lock_interruptible = kfunc('mutex_lock_interruptible', (lock: mutex): number => {
   if (lock.owned) throw new InternalError('deadlock: a mutex was taken twice')
   lock.owned = 1
   return 0
 })
-export const mutex_trylock = (lock: mutex): number => {
-  if (lock.owned) return 0
-  lock.owned = 1
-  return 1
-}
 export const mutex_unlock = kfunc('mutex_unlock', (lock: mutex): void => {
   lock.owned = 0
 })
-export const mutex_is_locked = (lock: mutex): boolean => lock.owned !== 0
 
 export const down_read_trylock = kfunc('down_read_trylock', (sem: rw_semaphore): number => {
   sem.readers++

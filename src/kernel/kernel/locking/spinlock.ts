@@ -2,11 +2,6 @@ import { InternalError, kfunc } from '../../../trace/kfunc.ts'
 import type { rwlock_t, spinlock_t } from '../../include/linux/spinlock.ts'
 import { __local_bh_enable_ip, bh_disable, SOFTIRQ_DISABLE_OFFSET } from '../softirq.ts'
 
-export const spin_lock_init = (lock: spinlock_t): void => {
-  lock.locked = 0
-}
-export const spin_is_locked = (lock: spinlock_t): boolean => lock.locked !== 0
-
 // with one processor, a lock that is taken can never become free
 function take(lock: spinlock_t): void {
   if (lock.locked !== 0) throw new InternalError('deadlock: a lock was taken twice')
@@ -87,7 +82,6 @@ export const _raw_write_unlock_irq = (lock: rwlock_t): void => {
 }
 
 export const spin_lock = _raw_spin_lock
-export const spin_lock_nested = (lock: spinlock_t, _subclass: number): void => _raw_spin_lock(lock)
 export const spin_trylock = _raw_spin_trylock
 export const spin_unlock = _raw_spin_unlock
 export const spin_lock_bh = _raw_spin_lock_bh

@@ -3,7 +3,7 @@ import { events } from '../../../sim/events.ts'
 import { kfunc } from '../../../trace/kfunc.ts'
 import { beginIdle, endWork } from '../../../trace/tracer.ts'
 import { early_initcall } from '../../include/linux/init.ts'
-import { TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_RUNNING, TASK_UNINTERRUPTIBLE, task_struct } from '../../include/linux/sched.ts'
+import { TASK_NORMAL, TASK_RUNNING, task_struct } from '../../include/linux/sched.ts'
 import { spinlock_t } from '../../include/linux/spinlock.ts'
 import { timer_list } from '../../include/linux/timer.ts'
 import { MAX_SCHEDULE_TIMEOUT, NSEC_PER_SEC } from '../../include/linux/types.ts'
@@ -31,7 +31,6 @@ export let current: task_struct = idle
 export function set_current(t: task_struct): void {
   current = t
 }
-export const idle_task = (): task_struct => idle
 export const set_current_state = (state: number): void => {
   current.__state = state
 }
@@ -86,15 +85,6 @@ export const schedule_timeout = kfunc('schedule_timeout', (timeout: number): num
   return Math.max(timeout, 0)
 })
 
-export const schedule_timeout_interruptible = (timeout: number): number => {
-  set_current_state(TASK_INTERRUPTIBLE)
-  return schedule_timeout(timeout)
-}
-export const schedule_timeout_uninterruptible = (timeout: number): number => {
-  set_current_state(TASK_UNINTERRUPTIBLE)
-  return schedule_timeout(timeout)
-}
-
 /** 1 when `p` slept in one of the states `state` and now runs, else 0 */
 export const try_to_wake_up = kfunc('try_to_wake_up', (p: task_struct, state: number, _wake_flags: number): number => {
   if (p === current) {
@@ -114,7 +104,6 @@ export const try_to_wake_up = kfunc('try_to_wake_up', (p: task_struct, state: nu
 })
 
 export const wake_up_process = kfunc('wake_up_process', (p: task_struct): number => try_to_wake_up(p, TASK_NORMAL, 0))
-export const wake_up_state = (p: task_struct, state: number): number => try_to_wake_up(p, state, 0)
 
 export const default_wake_function = kfunc(
   'default_wake_function',

@@ -42,13 +42,6 @@ export const add_wait_queue = kfunc('add_wait_queue', (wq_head: wait_queue_head,
   _raw_spin_unlock_irqrestore(wq_head.lock, flags)
 })
 
-export const add_wait_queue_exclusive = (wq_head: wait_queue_head, wq_entry: wait_queue_entry): void => {
-  wq_entry.flags |= WQ_FLAG_EXCLUSIVE
-  const flags = _raw_spin_lock_irqsave(wq_head.lock)
-  __add_wait_queue_entry_tail(wq_head, wq_entry)
-  _raw_spin_unlock_irqrestore(wq_head.lock, flags)
-}
-
 export const remove_wait_queue = kfunc('remove_wait_queue', (wq_head: wait_queue_head, wq_entry: wait_queue_entry): void => {
   const flags = _raw_spin_lock_irqsave(wq_head.lock)
   list_del(wq_entry.entry)
@@ -94,21 +87,13 @@ export const __wake_up_sync_key = kfunc(
   },
 )
 
-export const __wake_up_locked_key = (wq_head: wait_queue_head, mode: number, key: number): void => {
-  __wake_up_common(wq_head, mode, 1, 0, key)
-}
-
 // include/linux/wait.h
 export const wake_up = (x: wait_queue_head): number => __wake_up(x, TASK_NORMAL, 1, 0)
-export const wake_up_all = (x: wait_queue_head): number => __wake_up(x, TASK_NORMAL, 0, 0)
 export const wake_up_interruptible = (x: wait_queue_head): number => __wake_up(x, TASK_INTERRUPTIBLE, 1, 0)
 export const wake_up_interruptible_all = (x: wait_queue_head): number => __wake_up(x, TASK_INTERRUPTIBLE, 0, 0)
-export const wake_up_poll = (x: wait_queue_head, m: number): number => __wake_up(x, TASK_NORMAL, 1, m)
 export const wake_up_interruptible_poll = (x: wait_queue_head, m: number): number => __wake_up(x, TASK_INTERRUPTIBLE, 1, m)
 export const wake_up_interruptible_sync_poll = (x: wait_queue_head, m: number): void =>
   __wake_up_sync_key(x, TASK_INTERRUPTIBLE, m)
-export const wake_up_sync_poll = (x: wait_queue_head, m: number): void => __wake_up_sync_key(x, TASK_NORMAL, m)
-export const key_to_poll = (key: number): number => key
 
 export const prepare_to_wait = kfunc(
   'prepare_to_wait',

@@ -73,9 +73,6 @@ export const hrtimer_start_range_ns = kfunc(
   },
 )
 export const hrtimer_start = (timer: hrtimer, tim: number, mode: number): void => hrtimer_start_range_ns(timer, tim, 0, mode)
-export const hrtimer_start_expires = (timer: hrtimer, mode: number): void =>
-  hrtimer_start_range_ns(timer, timer.softexpires, timer.expires - timer.softexpires, mode)
-export const hrtimer_restart = (timer: hrtimer): void => hrtimer_start_expires(timer, 0)
 
 export const hrtimer_active = kfunc('hrtimer_active', (timer: hrtimer): boolean => hrtimer_is_queued(timer) || timer.running)
 
@@ -87,16 +84,3 @@ export const hrtimer_try_to_cancel = kfunc('hrtimer_try_to_cancel', (timer: hrti
   return 1
 })
 export const hrtimer_cancel = kfunc('hrtimer_cancel', (timer: hrtimer): number => Math.max(0, hrtimer_try_to_cancel(timer)))
-
-/** moves the expiry past `now` in steps of `interval`; returns how many */
-export const hrtimer_forward = (timer: hrtimer, now: number, interval: number): number => {
-  if (now < timer.expires) return 0
-  const n = Math.floor((now - timer.expires) / interval) + 1
-  timer.expires += n * interval
-  timer.softexpires += n * interval
-  return n
-}
-export const hrtimer_cb_get_time = (timer: hrtimer): number => clock.ns() + base_offset(timer)
-export const hrtimer_forward_now = (timer: hrtimer, interval: number): number =>
-  hrtimer_forward(timer, hrtimer_cb_get_time(timer), interval)
-export const hrtimer_get_remaining = (timer: hrtimer): number => timer.expires - hrtimer_cb_get_time(timer)

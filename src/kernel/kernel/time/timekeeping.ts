@@ -37,7 +37,6 @@ export const ktime_get_clocktai_ns = ktime_get_clocktai
 
 /** seconds since boot, as of the last tick */
 export const ktime_get_seconds = kfunc('ktime_get_seconds', (): number => Math.floor(coarse() / NSEC_PER_SEC))
-export const ktime_get_real_seconds = (): number => Math.floor((coarse() + BOOT_REAL_TIME) / NSEC_PER_SEC)
 
 /** the time of the last tick */
 const coarse = (): number => (jiffies() - INITIAL_JIFFIES) * TICK_NSEC
@@ -53,9 +52,3 @@ function set(ts: timespec64, ns: number): void {
   ts.tv_sec = Math.floor(ns / NSEC_PER_SEC)
   ts.tv_nsec = ns % NSEC_PER_SEC
 }
-export const ns_to_timespec64 = (ns: number): timespec64 => ({
-  tv_sec: Math.floor(ns / NSEC_PER_SEC),
-  tv_nsec: ns % NSEC_PER_SEC,
-})
-export const ktime_to_ns = (kt: number): number => kt
-export const ns_to_ktime = (ns: number): number => ns

@@ -29,10 +29,7 @@ export const jiffies = (): number => INITIAL_JIFFIES + Math.floor(clock.now / (c
 export const get_jiffies_64 = jiffies
 export const time_after = (a: number, b: number): boolean => a > b
 export const time_before = (a: number, b: number): boolean => a < b
-export const time_after_eq = (a: number, b: number): boolean => a >= b
 export const time_before_eq = (a: number, b: number): boolean => a <= b
-export const time_is_before_jiffies = (a: number): boolean => a < jiffies()
-export const time_is_after_jiffies = (a: number): boolean => a > jiffies()
 
 // The wheel: nine levels of 64 buckets, each level eight times coarser than the one below. kernel/time/timer.c
 const LVL_CLK_SHIFT = 3
@@ -225,8 +222,6 @@ export const mod_timer = kfunc('mod_timer', (timer: timer_list, expires: number)
 export const mod_timer_pending = kfunc('mod_timer_pending', (timer: timer_list, expires: number): number =>
   __mod_timer(timer, expires, MOD_TIMER_PENDING_ONLY),
 )
-/** makes it fire earlier, never later */
-export const timer_reduce = (timer: timer_list, expires: number): number => __mod_timer(timer, expires, MOD_TIMER_REDUCE)
 export const add_timer = kfunc('add_timer', (timer: timer_list): void => {
   __mod_timer(timer, timer.expires, MOD_TIMER_NOTPENDING)
 })
@@ -257,7 +252,6 @@ const __timer_delete = (timer: timer_list, shutdown: boolean): number => {
 
 /** 1 when the timer was pending */
 export const timer_delete = kfunc('timer_delete', (timer: timer_list): number => __timer_delete(timer, false))
-export const timer_shutdown = (timer: timer_list): number => __timer_delete(timer, true)
 
 const __try_to_del_timer_sync = (timer: timer_list, shutdown: boolean): number => {
   let ret = -1
@@ -267,7 +261,6 @@ const __try_to_del_timer_sync = (timer: timer_list, shutdown: boolean): number =
   _raw_spin_unlock_irqrestore(b.lock, 0)
   return ret
 }
-export const try_to_del_timer_sync = (timer: timer_list): number => __try_to_del_timer_sync(timer, false)
 
 const __timer_delete_sync = kfunc('__timer_delete_sync', (timer: timer_list, shutdown: boolean): number => {
   const ret = __try_to_del_timer_sync(timer, shutdown)
@@ -317,7 +310,9 @@ function call_timer_fn(timer: timer_list): void {
 export const __msecs_to_jiffies = kfunc('__msecs_to_jiffies', (m: number): number =>
   m < 0 ? MAX_JIFFY_OFFSET : Math.ceil((m * HZ) / MSEC_PER_SEC),
 )
-export const msecs_to_jiffies = (m: number): number => (m < 0 ? MAX_JIFFY_OFFSET : Math.ceil((m * HZ) / MSEC_PER_SEC))
+export const msecs_to_jiffies = (m: number): number => __msecs_to_jiffies(m)
+/** of a constant: the compiler works it out */
+export const _msecs_to_jiffies = (m: number): number => Math.ceil((m * HZ) / MSEC_PER_SEC)
 export const __usecs_to_jiffies = kfunc('__usecs_to_jiffies', (u: number): number => Math.ceil((u * HZ) / USEC_PER_SEC))
 export const usecs_to_jiffies = (u: number): number => __usecs_to_jiffies(u)
 export const jiffies_to_msecs = kfunc('jiffies_to_msecs', (j: number): number => j * (MSEC_PER_SEC / HZ))
@@ -325,16 +320,3 @@ export const jiffies_to_usecs = kfunc('jiffies_to_usecs', (j: number): number =>
 export const nsecs_to_jiffies = (n: number): number => Math.floor(n / TICK_NSEC)
 export const nsecs_to_jiffies64 = nsecs_to_jiffies
 export const jiffies_to_nsecs = (j: number): number => j * TICK_NSEC
-/** ticks as user space counts them: 100 a second */
-export const jiffies_to_clock_t = (j: number): number => Math.floor((j * 100) / HZ)
-export const jiffies_delta_to_clock_t = (delta: number): number => jiffies_to_clock_t(Math.max(0, delta))
-export const clock_t_to_jiffies = (x: number): number => Math.ceil((x * HZ) / 100)
-export const round_jiffies = (j: number): number => {
-  const rem = j % HZ
-  const rounded = rem < HZ / 4 ? j - rem : j - rem + HZ
-  return rounded > jiffies() ? rounded : j
-}
-export const round_jiffies_relative = (j: number): number => {
-  const j0 = jiffies()
-  return round_jiffies(j + j0) - j0
-}

@@ -447,11 +447,6 @@ export const __zerocopy_sg_from_iter = kfunc(
     return ret
   },
 )
-export const zerocopy_sg_from_iter = kfunc('zerocopy_sg_from_iter', (skb: sk_buff, from: iov_iter): number => {
-  const copy = Math.min(skb_headlen(skb), from.count)
-  if (skb_copy_datagram_from_iter(skb, 0, from, copy)) return -EFAULT
-  return __zerocopy_sg_from_iter(null, null, skb, from, 0x7fffffff)
-})
 
 interface csum_state {
   csum: number

@@ -249,13 +249,6 @@ export const __dev_get_by_name = kfunc(
   '__dev_get_by_name',
   (n: net, name: string): net_device | null => n.dev_name_head.get(name) ?? null,
 )
-export const dev_get_by_name = kfunc('dev_get_by_name', (n: net, name: string): net_device | null => {
-  rcu_read_lock()
-  const dev = dev_get_by_name_rcu(n, name)
-  if (dev !== null) dev_hold(dev)
-  rcu_read_unlock()
-  return dev
-})
 export const netdev_get_name = kfunc('netdev_get_name', (n: net, name: ref<string>, ifindex: number): number => {
   const dev = n.dev_by_index.get(ifindex)
   if (dev === undefined) return -ENODEV
@@ -402,7 +395,6 @@ export const __dev_remove_pack = kfunc('__dev_remove_pack', (pt: packet_type): v
   const i = head.indexOf(pt)
   if (i >= 0) head.splice(i, 1)
 })
-export const dev_remove_pack = kfunc('dev_remove_pack', (pt: packet_type): void => __dev_remove_pack(pt))
 
 const deliver_skb = kfunc('deliver_skb', (skb: sk_buff, pt_prev: packet_type, orig_dev: net_device): number => {
   if (skb_orphan_frags_rx(skb, GFP_ATOMIC)) return -ENOMEM
@@ -1041,9 +1033,6 @@ export const __dev_queue_xmit = kfunc('__dev_queue_xmit', (first: sk_buff, sb_de
 })
 
 export const dev_queue_xmit = kfunc('dev_queue_xmit', (skb: sk_buff): number => __dev_queue_xmit(skb, null))
-export const dev_queue_xmit_accel = kfunc('dev_queue_xmit_accel', (skb: sk_buff, sb_dev: net_device): number =>
-  __dev_queue_xmit(skb, sb_dev),
-)
 
 const netif_xmit_frozen_or_drv_stopped = (q: netdev_queue): boolean =>
   (q.state & ((1 << C.__QUEUE_STATE_DRV_XOFF) | (1 << C.__QUEUE_STATE_FROZEN))) !== 0
@@ -1134,9 +1123,6 @@ export const napi_schedule = kfunc('napi_schedule', (n: napi_struct): boolean =>
   __napi_schedule(n)
   return true
 })
-export const napi_schedule_irqoff = (n: napi_struct): void => {
-  if (napi_schedule_prep(n)) __napi_schedule_irqoff(n)
-}
 export const napi_is_scheduled = (n: napi_struct): boolean => (n.state & SCHED) !== 0
 
 /** false: poll again, more has come meanwhile */
@@ -1676,10 +1662,6 @@ export const register_netdevice_notifier = kfunc('register_netdevice_notifier', 
     }
   return 0
 })
-export const unregister_netdevice_notifier = kfunc('unregister_netdevice_notifier', (nb: notifier_block): number => {
-  netdev_chain = netdev_chain.filter((other) => other !== nb)
-  return 0
-})
 const NOTIFY_STOP_MASK = 0x8000
 export const call_netdevice_notifiers_info = kfunc(
   'call_netdevice_notifiers_info',
@@ -1699,7 +1681,6 @@ export const notifier_to_errno = (ret: number): number => {
   const code = ret & ~NOTIFY_STOP_MASK
   return code > 1 ? 1 - code : 0
 }
-export const notifier_from_errno = (err: number): number => (err ? NOTIFY_STOP_MASK | (1 - err) : 1)
 
 // ---- devices come and go
 
@@ -2184,7 +2165,6 @@ export const dev_set_mac_address = kfunc('dev_set_mac_address', (dev: net_device
 })
 
 export const netif_is_l3_master = (dev: net_device): boolean => (dev.priv_flags & C.IFF_L3MDEV_MASTER) !== 0
-export const netif_is_bridge_port = (dev: net_device): boolean => (dev.priv_flags & C.IFF_BRIDGE_PORT) !== 0
 export const netdev_master_upper_dev_get_rcu = kfunc(
   'netdev_master_upper_dev_get_rcu',
   (dev: net_device): net_device | null => dev.master,

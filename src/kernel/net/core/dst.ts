@@ -2,7 +2,7 @@ import { kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { traceIndirect, tracer } from '../../../trace/tracer.ts'
 import { blackhole_netdev } from '../../drivers/net/loopback.ts'
 import { core_initcall } from '../../include/linux/init.ts'
-import { LL_RESERVED_SPACE, type net_device } from '../../include/linux/netdevice.ts'
+import type { net_device } from '../../include/linux/netdevice.ts'
 import type { sk_buff } from '../../include/linux/skbuff.ts'
 import { GFP_ATOMIC, type kmem_cache } from '../../include/linux/slab.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
@@ -50,7 +50,6 @@ export const dst_discard = kfunc('dst_discard', (skb: sk_buff): number => dst_di
 
 // ---- metrics
 
-export const dst_metrics_ptr = (dst: dst_entry): number[] => dst._metrics.metrics
 export const dst_init_metrics = (dst: dst_entry, src: dst_metrics, read_only: boolean): void => {
   dst._metrics = src
   dst.metrics_flags = read_only ? DST_METRICS_READ_ONLY : 0
@@ -71,11 +70,6 @@ export const dst_metric_set = kfunc('dst_metric_set', (dst: dst_entry, metric: n
   const p = dst_metrics_write_ptr(dst)
   if (p !== null) p[metric - 1] = val
 })
-
-export function dst_copy_metrics(dest: dst_entry, src: dst_entry): void {
-  const p = dst_metrics_write_ptr(dest)
-  if (p !== null) for (let i = 0; i < RTAX_MAX; i++) p[i] = src._metrics.metrics[i] ?? 0
-}
 
 export const dst_metric_advmss = kfunc('dst_metric_advmss', (dst: dst_entry): number => {
   const advmss = dst_metric_raw(dst, RTAX_ADVMSS)
@@ -112,15 +106,6 @@ export const dst_cow_metrics_generic = kfunc('dst_cow_metrics_generic', (dst: ds
   dst._metrics = p
   dst.metrics_flags = 0
   return p.metrics
-})
-
-export const __dst_destroy_metrics_generic = kfunc('__dst_destroy_metrics_generic', (dst: dst_entry, old: dst_metrics): void => {
-  dst._metrics = dst_default_metrics
-  dst.metrics_flags = DST_METRICS_READ_ONLY
-  kfree(old)
-})
-export const dst_destroy_metrics_generic = kfunc('dst_destroy_metrics_generic', (dst: dst_entry): void => {
-  if (!(dst.metrics_flags & DST_METRICS_READ_ONLY)) __dst_destroy_metrics_generic(dst, dst._metrics)
 })
 
 // ---- life
@@ -221,12 +206,6 @@ export const dst_clone = (dst: dst_entry | null): dst_entry | null => {
   if (dst !== null) dst.__rcuref++
   return dst
 }
-export const dst_use_noref = (dst: dst_entry, time: number): void => {
-  if (time !== dst.lastuse) {
-    dst.__use++
-    dst.lastuse = time
-  }
-}
 
 // ---- the route of a packet: include/net/dst.h, include/linux/skbuff.h
 
@@ -292,7 +271,6 @@ export const skb_dst_force = kfunc('skb_dst_force', (skb: sk_buff): boolean => {
 })
 
 export const skb_valid_dst = (skb: sk_buff): boolean => skb._skb_refdst !== null && !(skb._skb_refdst.flags & DST_METADATA)
-export const dst_tclassid = (skb: sk_buff): number => skb._skb_refdst?.tclassid ?? 0
 export const dst_dev = (dst: dst_entry): net_device => dst.dev as net_device
 export const dst_dev_rcu = dst_dev
 export const dst_dev_net_rcu = (dst: dst_entry): net => dst_dev(dst).nd_net
@@ -300,9 +278,6 @@ export const skb_dst_dev = (skb: sk_buff): net_device => dst_dev(skb._skb_refdst
 export const skb_dst_dev_rcu = skb_dst_dev
 export const skb_dst_dev_net = (skb: sk_buff): net => skb_dst_dev(skb).nd_net
 export const skb_dst_dev_net_rcu = skb_dst_dev_net
-export const dst_xfrm = (dst: dst_entry): unknown => dst.xfrm
-export const dst_dev_overhead = (dst: dst_entry | null, skb: sk_buff): number =>
-  dst?.dev ? LL_RESERVED_SPACE(dst.dev) : skb.mac_len
 
 export const dst_output = kfunc('dst_output', (n: net, sk: sock | null, skb: sk_buff): number => {
   const { output } = skb._skb_refdst as dst_entry
@@ -324,17 +299,11 @@ export const dst_check = kfunc('dst_check', (dst: dst_entry, cookie: number): ds
   return check(dst, cookie)
 })
 
-export const dst_neigh_lookup = kfunc('dst_neigh_lookup', (dst: dst_entry, daddr: number | Uint8Array): neighbour | null => {
-  if (tracer.on) traceIndirect('dst->ops->neigh_lookup', nameOf(dst.ops.neigh_lookup))
-  const n = dst.ops.neigh_lookup?.(dst, null, daddr) ?? null
-  return IS_ERR(n) ? null : n
-})
 export const dst_neigh_lookup_skb = kfunc('dst_neigh_lookup_skb', (dst: dst_entry, skb: sk_buff): neighbour | null => {
   if (tracer.on) traceIndirect('dst->ops->neigh_lookup', nameOf(dst.ops.neigh_lookup))
   const n = dst.ops.neigh_lookup?.(dst, skb, null) ?? null
   return IS_ERR(n) ? null : n
 })
-export const dst_confirm = (_dst: dst_entry): void => {}
 export const dst_confirm_neigh = kfunc('dst_confirm_neigh', (dst: dst_entry, daddr: number | Uint8Array): void => {
   dst.ops.confirm_neigh?.(dst, daddr)
 })
@@ -350,10 +319,6 @@ export const dst_set_expires = kfunc('dst_set_expires', (dst: dst_entry, timeout
   const expires = jiffies() + timeout || 1
   if (dst.expires === 0 || time_before(expires, dst.expires)) dst.expires = expires
 })
-export const skb_dst_update_pmtu = (skb: sk_buff, mtu: number): void => {
-  const dst = skb._skb_refdst
-  dst?.ops.update_pmtu?.(dst, null, skb, mtu, true)
-}
 export const skb_dst_update_pmtu_no_confirm = kfunc('skb_dst_update_pmtu_no_confirm', (skb: sk_buff, mtu: number): void => {
   const dst = skb._skb_refdst
   dst?.ops.update_pmtu?.(dst, null, skb, mtu, false)

@@ -38,6 +38,8 @@ export interface flow_dissector {
   readonly used_keys: number
 }
 const flow_keys_dissector: flow_dissector = { used_keys: KEY_IPV4_ADDRS | KEY_IPV6_ADDRS | KEY_PORTS | KEY_FLOW_LABEL }
+/** net/xfrm/xfrm_policy.c: what IPsec's policies select by */
+export const xfrm_session_dissector: flow_dissector = { used_keys: KEY_IPV4_ADDRS | KEY_IPV6_ADDRS | KEY_PORTS }
 const flow_keys_basic_dissector: flow_dissector = { used_keys: 0 }
 const dissector_uses_key = (d: flow_dissector, key: number): boolean => (d.used_keys & key) !== 0
 
@@ -46,6 +48,7 @@ const FLOW_DIS_FIRST_FRAG = 2
 const FLOW_DIS_ENCAPSULATION = 4
 const FLOW_DISSECTOR_F_PARSE_1ST_FRAG = 1
 const FLOW_DISSECTOR_F_STOP_AT_FLOW_LABEL = 2
+export const FLOW_DISSECTOR_F_STOP_AT_ENCAP = 4
 /** headers within headers that are followed */
 const MAX_FLOW_DISSECT_HDRS = 15
 const NEXTHDR_HOP = 0
@@ -229,7 +232,7 @@ export const __skb_flow_dissect = kfunc(
           case IPPROTO_IPV6:
             proto = ip_proto === IPPROTO_IPIP ? ETH_P_IP : ETH_P_IPV6
             keys.flags |= FLOW_DIS_ENCAPSULATION
-            done = false
+            if (!(flags & FLOW_DISSECTOR_F_STOP_AT_ENCAP)) done = false
             break
         }
         if (!(keys.flags & FLOW_DIS_IS_FRAGMENT)) __skb_flow_dissect_ports(skb, flow_dissector, keys, nhoff, ip_proto)

@@ -116,16 +116,6 @@ const __linkwatch_run_queue = kfunc('__linkwatch_run_queue', (urgent_only: boole
   if (lweventlist.length > 0) linkwatch_schedule_work(false)
 })
 
-/** does at once what is due for one device: before somebody is told of its state */
-export const linkwatch_sync_dev = kfunc('linkwatch_sync_dev', (dev: net_device): void => {
-  if (!dev.link_watch) return
-  dev.link_watch = false
-  lweventlist = lweventlist.filter((other) => other !== dev)
-  linkwatch_do_dev(dev)
-})
-
-export const linkwatch_run_queue = kfunc('linkwatch_run_queue', (): void => __linkwatch_run_queue(false))
-
 const linkwatch_event = kfunc('linkwatch_event', (): void => __linkwatch_run_queue(linkwatch_nextevent > jiffies()))
 
 /** A device's link came or went: its queues and the routes by it follow a little later. */

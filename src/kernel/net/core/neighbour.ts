@@ -32,6 +32,7 @@ import {
   SKB_DROP_REASON_NEIGH_QUEUEFULL,
 } from '../../include/generated/enums.ts'
 import { EEXIST, EINVAL, ENETDOWN, ENOBUFS, ENOENT, EPERM } from '../../include/linux/errno.ts'
+import { dotted } from '../../include/linux/in.ts'
 import { in6_ntop } from '../../include/linux/in6.ts'
 import { core_initcall } from '../../include/linux/init.ts'
 import { list_add_tail, list_del, list_empty } from '../../include/linux/list.ts'
@@ -55,8 +56,6 @@ import { IS_ERR } from '../../include/linux/types.ts'
 import { DST_OBSOLETE_DEAD } from '../../include/net/dst.ts'
 import {
   type hh_cache,
-  NEIGH_ARP_TABLE,
-  NEIGH_ND_TABLE,
   NEIGH_UPDATE_F_ADMIN,
   NEIGH_UPDATE_F_EXT_LEARNED,
   NEIGH_UPDATE_F_ISROUTER,
@@ -93,7 +92,6 @@ import { __kmalloc_noprof, kfree } from '../../mm/slub.ts'
 import { dev_hard_header, dev_hold, dev_put, dev_queue_xmit } from './dev.ts'
 import { dst_neigh_lookup_skb, skb_dst_drop, skb_dst_force } from './dst.ts'
 import { init_net } from './net_namespace.ts'
-import { tp_v4 } from './net-traces.ts'
 import { __skb_pull, __skb_push, __skb_queue_purge, consume_skb, kfree_skb, kfree_skb_reason, skb_clone } from './skbuff.ts'
 
 const NEIGH_NUM_HASH_RND = 4
@@ -108,10 +106,6 @@ core_initcall(() => {
 
 export const neigh_hold = (n: neighbour): void => {
   n.refcnt++
-}
-export const neigh_clone = (n: neighbour | null): neighbour | null => {
-  if (n !== null) n.refcnt++
-  return n
 }
 export const neigh_release = kfunc('neigh_release', (n: neighbour): void => {
   if (--n.refcnt === 0) neigh_destroy(n)
@@ -413,7 +407,7 @@ const ___neigh_create = kfunc(
         entries: tbl.gc_entries,
         created: n !== null,
         gc_exempt: exempt_from_gc,
-        primary_key4: typeof pkey === 'number' ? tp_v4(pkey) : '0.0.0.0',
+        primary_key4: typeof pkey === 'number' ? dotted(pkey) : '0.0.0.0',
         primary_key6: typeof pkey === 'number' ? '::' : in6_ntop(pkey),
       })
     if (n === null) return -ENOBUFS
@@ -1057,18 +1051,6 @@ export const neigh_table_init = kfunc('neigh_table_init', (index: number, tbl: n
   neigh_tables[index] = tbl
 })
 
-export const neigh_table_clear = kfunc('neigh_table_clear', (index: number, tbl: neigh_table): number => {
-  neigh_tables[index] = null
-  neigh_ifdown(tbl, null)
-  return 0
-})
-
-export const neigh_find_table = kfunc('neigh_find_table', (family: number): neigh_table | null => {
-  if (family === AF_INET) return neigh_tables[NEIGH_ARP_TABLE] ?? null
-  if (family === AF_INET6) return neigh_tables[NEIGH_ND_TABLE] ?? null
-  return null
-})
-
 /** `ip neigh add|change|replace`. @param ndm_flags NTF_*; @param nlmsg_flags NLM_F_CREATE, _EXCL, _REPLACE */
 export const neigh_add = kfunc(
   'neigh_add',
@@ -1129,22 +1111,3 @@ export const neigh_for_each = kfunc(
 
 /** asks a program for the address (app_solicit): none does that */
 export const neigh_app_ns = kfunc('neigh_app_ns', (_n: neighbour): void => {})
-
-/** sends through the table of a family, for those who know the next hop only */
-export const neigh_xmit = kfunc('neigh_xmit', (index: number, dev: net_device, addr: neigh_key, skb: sk_buff): number => {
-  const tbl = neigh_tables[index]
-  if (!tbl) {
-    kfree_skb(skb)
-    return -EINVAL
-  }
-  rcu_read_lock()
-  const neigh = __neigh_lookup_noref(tbl, addr, dev) ?? __neigh_create(tbl, addr, dev, false)
-  if (IS_ERR(neigh)) {
-    rcu_read_unlock()
-    kfree_skb(skb)
-    return neigh
-  }
-  const err = neigh.output(neigh, skb)
-  rcu_read_unlock()
-  return err
-})

@@ -1,5 +1,6 @@
 import { traceCounters, tracepoint } from '../../../trace/tracer.ts'
 import { TCQ_F_BUILTIN } from '../../include/generated/enums.ts'
+import { dotted } from '../../include/linux/in.ts'
 import { in6_ntop, in6addr_any } from '../../include/linux/in6.ts'
 import { ip_hdr } from '../../include/linux/ip.ts'
 import { ipv6_hdr } from '../../include/linux/ipv6.ts'
@@ -20,9 +21,7 @@ type Fields = Record<string, unknown>
 const AF_INET6 = 10
 const UNSET = 0xffff
 
-/** %pI4 */
-export const tp_v4 = (a: number): string => `${a >>> 24}.${(a >>> 16) & 255}.${(a >>> 8) & 255}.${a & 255}`
-const mapped = (a: number): string => `::ffff:${tp_v4(a)}`
+const mapped = (a: number): string => `::ffff:${dotted(a)}`
 
 const own6 = (sk: sock_common): string => in6_ntop(sk.skc_v6_rcv_saddr ?? in6addr_any)
 const peer6 = (sk: sock_common): string => in6_ntop(sk.skc_v6_daddr ?? in6addr_any)
@@ -35,8 +34,8 @@ export function tp_sock_addrs(sk: sock): Fields {
     sport: inet_sport,
     dport: sk.skc_dport,
     family: sk.skc_family,
-    saddr: tp_v4(inet_saddr),
-    daddr: tp_v4(sk.skc_daddr),
+    saddr: dotted(inet_saddr),
+    daddr: dotted(sk.skc_daddr),
     saddr_v6: six ? own6(sk) : mapped(inet_saddr),
     daddr_v6: six ? peer6(sk) : mapped(sk.skc_daddr),
   }
@@ -46,7 +45,7 @@ export function tp_sock_addrs(sk: sock): Fields {
 export function tp_sock_ends(sk: sock): { saddr: string; daddr: string } {
   const { inet_saddr = 0, inet_sport = 0 } = inet_sk(sk)
   if (sk.skc_family === AF_INET6) return { saddr: `[${own6(sk)}]:${inet_sport}`, daddr: `[${peer6(sk)}]:${sk.skc_dport}` }
-  return { saddr: `${tp_v4(inet_saddr)}:${inet_sport}`, daddr: `${tp_v4(sk.skc_daddr)}:${sk.skc_dport}` }
+  return { saddr: `${dotted(inet_saddr)}:${inet_sport}`, daddr: `${dotted(sk.skc_daddr)}:${sk.skc_dport}` }
 }
 
 /** TP_STORE_ADDR_PORTS_SKB: the ends that a TCP segment or a UDP datagram names, and its ports */
@@ -60,7 +59,7 @@ export function tp_skb_ends(skb: sk_buff): { saddr: string; daddr: string; sport
     return { saddr: `[${in6_ntop(h.saddr)}]:${sport}`, daddr: `[${in6_ntop(h.daddr)}]:${dport}`, sport, dport }
   }
   const h = ip_hdr(skb)
-  return { saddr: `${tp_v4(h.saddr)}:${sport}`, daddr: `${tp_v4(h.daddr)}:${dport}`, sport, dport }
+  return { saddr: `${dotted(h.saddr)}:${sport}`, daddr: `${dotted(h.daddr)}:${dport}`, sport, dport }
 }
 
 /** tcp_event_sk */
@@ -107,8 +106,8 @@ export function trace_tcp_retransmit_synack(sk: sock, req: request_sock): void {
     sport: ireq.skc_num,
     dport: ireq.skc_dport,
     family: sk.skc_family,
-    saddr: tp_v4(ireq.ir_loc_addr),
-    daddr: tp_v4(ireq.ir_rmt_addr),
+    saddr: dotted(ireq.ir_loc_addr),
+    daddr: dotted(ireq.ir_rmt_addr),
     saddr_v6: six ? own6(ireq) : mapped(ireq.ir_loc_addr),
     daddr_v6: six ? peer6(ireq) : mapped(ireq.ir_rmt_addr),
   })

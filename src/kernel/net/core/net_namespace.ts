@@ -115,12 +115,6 @@ export const register_pernet_device = kfunc('register_pernet_device', (ops: pern
   register_pernet_operations(pernet_list.length, ops),
 )
 
-export const for_each_net = (): readonly net[] => net_namespace_list
-export const get_net = (n: net): net => {
-  n.ns.count++
-  return n
-}
-export const maybe_get_net = (n: net): net | null => (n.ns.count === 0 ? null : get_net(n))
 /** the last one out of a namespace other than the first ends it */
 export const put_net = kfunc('put_net', (n: net): void => {
   if (--n.ns.count === 0) __put_net(n)

@@ -5,16 +5,13 @@ import type { sk_buff } from '../../include/linux/skbuff.ts'
 import type { kmem_cache } from '../../include/linux/slab.ts'
 import type { ref } from '../../include/linux/types.ts'
 import { inet_csk } from '../../include/net/inet_connection_sock.ts'
-import type { request_sock, request_sock_queue } from '../../include/net/request_sock.ts'
+import { inet_reqsk, type request_sock, type request_sock_queue } from '../../include/net/request_sock.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { tcp_rsk, tcp_sk } from '../../include/net/tcp.ts'
 import { spin_lock_bh, spin_unlock_bh } from '../../kernel/locking/spinlock.ts'
 import { jiffies } from '../../kernel/time/timer.ts'
 import { kfree, kmem_cache_free } from '../../mm/slub.ts'
 import { sk_acceptq_removed, sk_is_refcounted, skb_sk_is_prefetched, sock_put } from './sock.ts'
-
-export const inet_reqsk = (sk: sock): request_sock => sk as unknown as request_sock
-export const req_to_sk = (req: request_sock): sock => req as unknown as sock
 
 export const reqsk_queue_alloc = kfunc('reqsk_queue_alloc', (queue: request_sock_queue): void => {
   queue.fastopenq.rskq_rst_head = null

@@ -2,7 +2,7 @@ import { kfunc } from '../../../trace/kfunc.ts'
 import { fget_raw, receive_fd } from '../../fs/file.ts'
 import { fput, get_file } from '../../fs/file_table.ts'
 import { MSG_CMSG_CLOEXEC, MSG_CTRUNC, SOCK_PASSCRED, SOCK_PASSPIDFD } from '../../include/generated/enums.ts'
-import { EBADF, EFAULT, EINVAL, EPERM, ESRCH, ETOOSMALL } from '../../include/linux/errno.ts'
+import { EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../../include/linux/errno.ts'
 import { type file, O_CLOEXEC } from '../../include/linux/fs.ts'
 import { access_ok } from '../../include/linux/mm.ts'
 import type { socket } from '../../include/linux/net.ts'
@@ -67,6 +67,9 @@ function scm_check_creds(creds: { pid: number; uid: number; gid: number }): numb
 }
 
 /** takes references to the files of an SCM_RIGHTS message; how many, or EBADF, EINVAL */
+/** what net/unix puts here: the socket of its own that a file is, or null */
+export const scm_unix: { get_socket(filp: file): object | null } = { get_socket: () => null }
+
 const scm_fp_copy = kfunc('scm_fp_copy', (cmsg: cmsghdr, fplp: ref<scm_fp_list | null>): number => {
   const num = Math.floor((cmsg.cmsg_len - SIZEOF_CMSGHDR) / 4)
   if (num <= 0) return 0
@@ -84,17 +87,12 @@ const scm_fp_copy = kfunc('scm_fp_copy', (cmsg: cmsghdr, fplp: ref<scm_fp_list |
     const fd = view.getInt32(4 * i, true)
     const file = fd < 0 ? null : fget_raw(fd)
     if (file === null) return -EBADF
-    if (is_unix_socket(file)) fpl.count_unix++
+    if (scm_unix.get_socket(file) !== null) fpl.count_unix++
     fpl.fp.push(file)
     fpl.count++
   }
   return num
 })
-
-function is_unix_socket(file: file): boolean {
-  const sock = file.f_inode.i_private as socket | null
-  return sock?.ops?.family === PF_UNIX
-}
 
 export const __scm_destroy = kfunc('__scm_destroy', (scm: scm_cookie): void => {
   const fpl = scm.fp
@@ -191,11 +189,6 @@ export const put_cmsg = kfunc('put_cmsg', (msg: msghdr, level: number, type: num
   return 0
 })
 
-export function put_cmsg_notrunc(msg: msghdr, level: number, type: number, len: number, data: Uint8Array): number {
-  if (!msg.msg_control_user || msg.msg_controllen < CMSG_LEN(len)) return -ETOOSMALL
-  return put_cmsg(msg, level, type, len, data)
-}
-
 export const scm_detach_fds = kfunc('scm_detach_fds', (msg: msghdr, scm: scm_cookie): void => {
   const fpl = scm.fp
   if (fpl === null || !msg.msg_control_is_user) return
@@ -283,10 +276,6 @@ const __scm_recv_common = kfunc('__scm_recv_common', (sock: socket, msg: msghdr,
   }
   if (scm.fp !== null) scm_detach_fds(msg, scm)
   return true
-})
-
-export const scm_recv = kfunc('scm_recv', (sock: socket, msg: msghdr, scm: scm_cookie, flags: number): void => {
-  if (__scm_recv_common(sock, msg, scm, flags)) scm_destroy_cred(scm)
 })
 
 export const scm_recv_unix = kfunc('scm_recv_unix', (sock: socket, msg: msghdr, scm: scm_cookie, flags: number): void => {

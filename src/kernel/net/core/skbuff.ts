@@ -19,7 +19,6 @@ import { core_initcall } from '../../include/linux/init.ts'
 import type { page } from '../../include/linux/mm_types.ts'
 import {
   SOF_TIMESTAMPING_OPT_ID,
-  SOF_TIMESTAMPING_OPT_STATS,
   SOF_TIMESTAMPING_OPT_TSONLY,
   SOF_TIMESTAMPING_OPT_TX_SWHW,
 } from '../../include/linux/net_tstamp.ts'
@@ -29,7 +28,6 @@ import type { pipe_inode_info } from '../../include/linux/pipe_fs_i.ts'
 import type { rb_node, rb_root } from '../../include/linux/rbtree.ts'
 import {
   __skb_dequeue,
-  __skb_queue_after,
   __skb_queue_head,
   __skb_queue_tail,
   __skb_unlink,
@@ -136,7 +134,6 @@ import {
   sk_page_frag_refill,
   skb_set_owner_w,
   sock_edemux,
-  sock_efree,
   sock_flag,
   sock_hold,
   sock_omalloc,
@@ -164,7 +161,6 @@ export const SKB_TRUESIZE = (x: number): number => x + SK_BUFF_SIZE + SHINFO_SIZ
 export const SKB_SMALL_HEAD_CACHE_SIZE = 704
 export const SKB_SMALL_HEAD_HEADROOM = SKB_WITH_OVERHEAD(SKB_SMALL_HEAD_CACHE_SIZE)
 export const SKB_MAX_ORDER = (x: number, order: number): number => SKB_WITH_OVERHEAD((PAGE_SIZE << order) - x)
-export const SKB_MAX_HEAD = (x: number): number => SKB_MAX_ORDER(x, 0)
 export const SKB_MAX_ALLOC = SKB_MAX_ORDER(0, 2)
 export const SKB_ALLOC_FCLONE = 0x01
 export const SKB_ALLOC_RX = 0x02
@@ -382,14 +378,10 @@ export const __netdev_alloc_skb = kfunc(
     return skb
   },
 )
-export const netdev_alloc_skb = kfunc('netdev_alloc_skb', (dev: net_device | null, length: number): sk_buff | null =>
-  __netdev_alloc_skb(dev, length, GFP_ATOMIC),
-)
 export const netdev_alloc_skb_ip_align = kfunc(
   'netdev_alloc_skb_ip_align',
   (dev: net_device | null, length: number): sk_buff | null => __netdev_alloc_skb(dev, length + C.NET_IP_ALIGN, GFP_ATOMIC),
 )
-export const dev_alloc_skb = kfunc('dev_alloc_skb', (length: number): sk_buff | null => netdev_alloc_skb(null, length))
 
 const __netdev_alloc_frag_align = kfunc('__netdev_alloc_frag_align', (fragsz: number, _align_mask: number): skb_head => {
   if (in_hardirq()) return page_frag_alloc(netdev_page, fragsz, GFP_ATOMIC)
@@ -521,9 +513,6 @@ export function skb_can_coalesce(skb: sk_buff, i: number, p: page | null, off: n
   return f !== undefined && p === f.page && off === f.offset + f.len
 }
 export const skb_has_frag_list = (skb: sk_buff): boolean => skb.head.shinfo.frag_list !== null
-export const skb_frag_list_init = (skb: sk_buff): void => {
-  skb.head.shinfo.frag_list = null
-}
 export const skb_frags_readable = (skb: sk_buff): boolean => !skb.unreadable
 export const skb_has_shared_frag = (skb: sk_buff): boolean =>
   skb.data_len !== 0 && (skb.head.shinfo.flags & C.SKBFL_SHARED_FRAG) !== 0
@@ -890,12 +879,6 @@ export const skb_orphan = kfunc('skb_orphan', (skb: sk_buff): void => {
     skb.sk = null
   }
 })
-export const skb_tx_error = kfunc('skb_tx_error', (skb: sk_buff | null): void => {
-  if (skb !== null && !skb_cloned(skb)) {
-    skb_zcopy_downgrade_managed(skb)
-    skb_zcopy_clear(skb, true)
-  }
-})
 
 // ---- clones and copies ---------------------------------------------------------------------------------------------------------
 
@@ -1045,20 +1028,6 @@ export const skb_morph = kfunc('skb_morph', (dst: sk_buff, src: sk_buff): sk_buf
   return __skb_clone(dst, src)
 })
 
-export const skb_clone_sk = kfunc('skb_clone_sk', (skb: sk_buff): sk_buff | null => {
-  const { sk } = skb
-  if (sk === null || sk.sk_refcnt === 0) return null
-  sk.sk_refcnt++
-  const clone = skb_clone(skb, GFP_ATOMIC)
-  if (clone === null) {
-    sock_put(sk)
-    return null
-  }
-  clone.sk = sk
-  clone.destructor = sock_efree
-  return clone
-})
-
 /** whether the clone beside it still waits in a queue or a device, for `sk` */
 export const skb_fclone_busy = kfunc('skb_fclone_busy', (sk: sock, skb: sk_buff): boolean => {
   const { fclones } = skb
@@ -1201,17 +1170,6 @@ function copy_shinfo(to: skb_shared_info, from: skb_shared_info): void {
   for (const f of from.frags) to.frags.push(copy_frag(f))
 }
 
-export const skb_realloc_headroom = kfunc('skb_realloc_headroom', (skb: sk_buff, headroom: number): sk_buff | null => {
-  const delta = headroom - skb_headroom(skb)
-  if (delta <= 0) return pskb_copy(skb, GFP_ATOMIC)
-  const skb2 = skb_clone(skb, GFP_ATOMIC)
-  if (skb2 !== null && pskb_expand_head(skb2, SKB_DATA_ALIGN(delta), 0, GFP_ATOMIC)) {
-    kfree_skb(skb2)
-    return null
-  }
-  return skb2
-})
-
 export const __skb_unclone_keeptruesize = kfunc('__skb_unclone_keeptruesize', (skb: sk_buff, pri: number): number => {
   const saved_end_offset = skb.end
   const saved_truesize = skb.truesize
@@ -1332,16 +1290,6 @@ export const __skb_pad = kfunc('__skb_pad', (skb: sk_buff, pad: number, free_on_
   skb.head.bytes.fill(0, skb.data + skb.len, skb.data + skb.len + pad)
   return 0
 })
-export const skb_pad = (skb: sk_buff, pad: number): number => __skb_pad(skb, pad, true)
-export const __skb_put_padto = kfunc('__skb_put_padto', (skb: sk_buff, len: number, free_on_error: boolean): number => {
-  const size = skb.len
-  if (size < len) {
-    if (__skb_pad(skb, len - size, free_on_error)) return -ENOMEM
-    __skb_put(skb, len - size)
-  }
-  return 0
-})
-export const skb_put_padto = kfunc('skb_put_padto', (skb: sk_buff, len: number): number => __skb_put_padto(skb, len, true))
 
 // ---- the data area: what returns a pointer to data in Linux returns an offset into skb.head.bytes ---------------------------------
 
@@ -1385,21 +1333,6 @@ export const skb_put_data = kfunc('skb_put_data', (skb: sk_buff, data: Uint8Arra
   skb.head.bytes.set(data.subarray(0, len), at)
   return at
 })
-export const __skb_put_data = kfunc('__skb_put_data', (skb: sk_buff, data: Uint8Array, len: number): number => {
-  const at = __skb_put(skb, len)
-  skb.head.bytes.set(data.subarray(0, len), at)
-  return at
-})
-export const skb_put_u8 = (skb: sk_buff, val: number): void => {
-  skb.head.bytes[skb_put(skb, 1)] = val
-}
-export const pskb_put = kfunc('pskb_put', (skb: sk_buff, tail: sk_buff, len: number): number => {
-  if (tail !== skb) {
-    skb.data_len += len
-    skb.len += len
-  }
-  return skb_put(tail, len)
-})
 export const __skb_push = kfunc('__skb_push', (skb: sk_buff, len: number): number => {
   skb.data -= len
   skb.len += len
@@ -1423,12 +1356,6 @@ export const skb_pull_inline = kfunc('skb_pull_inline', (skb: sk_buff, len: numb
 )
 /** `len` bytes fewer in front; returns where the data start now, or -1 when there are not so many */
 export const skb_pull = kfunc('skb_pull', (skb: sk_buff, len: number): number => skb_pull_inline(skb, len))
-export const skb_pull_data = kfunc('skb_pull_data', (skb: sk_buff, len: number): number => {
-  const { data } = skb
-  if (skb.len < len) return -1
-  skb_pull(skb, len)
-  return data
-})
 
 /** SKB_NOT_DROPPED_YET when the head has `len` bytes, or could be made to */
 export const pskb_may_pull_reason = kfunc('pskb_may_pull_reason', (skb: sk_buff, len: number): number => {
@@ -1454,10 +1381,6 @@ export const pskb_network_may_pull = kfunc('pskb_network_may_pull', (skb: sk_buf
 export const skb_set_tail_pointer = (skb: sk_buff, offset: number): void => {
   skb.tail = skb.data + offset
 }
-export const skb_reset_tail_pointer = (skb: sk_buff): void => {
-  skb.tail = skb.data
-}
-export const skb_tail_pointer = (skb: sk_buff): number => skb.tail
 export const skb_availroom = (skb: sk_buff): number => (skb.data_len ? 0 : skb.end - skb.tail - skb.reserved_tailroom)
 export function skb_tailroom_reserve(skb: sk_buff, mtu: number, needed_tailroom: number): void {
   skb.reserved_tailroom = skb_tailroom(skb) - Math.min(mtu, skb_tailroom(skb) - needed_tailroom)
@@ -1576,11 +1499,6 @@ export const skb_postpull_rcsum = kfunc('skb_postpull_rcsum', (skb: sk_buff, sta
 export const skb_postpush_rcsum = kfunc('skb_postpush_rcsum', (skb: sk_buff, start: number, len: number): void => {
   if (skb.ip_summed === CHECKSUM_COMPLETE) skb.csum = csum_partial(skb.head.bytes, start, len, skb.csum)
 })
-export const skb_push_rcsum = kfunc('skb_push_rcsum', (skb: sk_buff, len: number): number => {
-  skb_push(skb, len)
-  skb_postpush_rcsum(skb, skb.data, len)
-  return skb.data
-})
 /** skb_pull() of a received header; the sum of what is left stays right */
 export const skb_pull_rcsum = kfunc('skb_pull_rcsum', (skb: sk_buff, len: number): number => {
   const { data } = skb
@@ -1696,12 +1614,6 @@ export function skb_copy_from_linear_data_offset(
   len: number,
 ): void {
   to.set(skb.head.bytes.subarray(skb.data + offset, skb.data + offset + len), to_off)
-}
-export function skb_copy_to_linear_data(skb: sk_buff, from: Uint8Array, len: number): void {
-  skb.head.bytes.set(from.subarray(0, len), skb.data)
-}
-export function skb_copy_to_linear_data_offset(skb: sk_buff, offset: number, from: Uint8Array, len: number): void {
-  skb.head.bytes.set(from.subarray(0, len), skb.data + offset)
 }
 
 /** copies `length` bytes from `start` on, counted from skb->data (may be negative: the headroom), to `to` at `to_off` */
@@ -1930,19 +1842,6 @@ export const skb_copy_and_csum_bits = kfunc(
   },
 )
 
-/** the whole frame, with its checksum filled in, for a device that cannot */
-export const skb_copy_and_csum_dev = kfunc('skb_copy_and_csum_dev', (skb: sk_buff, to: Uint8Array): void => {
-  const csstart = skb.ip_summed === CHECKSUM_PARTIAL ? skb_checksum_start_offset(skb) : skb_headlen(skb)
-  skb_copy_from_linear_data(skb, to, 0, csstart)
-  const csum = csstart === skb.len ? 0 : skb_copy_and_csum_bits(skb, csstart, to, csstart, skb.len - csstart)
-  if (skb.ip_summed === CHECKSUM_PARTIAL) {
-    const at = csstart + skb.csum_offset
-    const sum = csum_fold(csum)
-    to[at] = sum >> 8
-    to[at + 1] = sum & 0xff
-  }
-})
-
 export const __skb_checksum_complete_head = kfunc('__skb_checksum_complete_head', (skb: sk_buff, len: number): number => {
   const sum = csum_fold(skb_checksum(skb, 0, len, skb.csum))
   if (!sum && skb.ip_summed === CHECKSUM_COMPLETE && !skb.csum_complete_sw) netdev_rx_csum_fault(skb.dev, skb)
@@ -1982,12 +1881,6 @@ export function __skb_incr_checksum_unnecessary(skb: sk_buff): void {
     if (skb.csum_level < 3) skb.csum_level++
   } else if (skb.ip_summed === CHECKSUM_NONE) {
     skb.ip_summed = CHECKSUM_UNNECESSARY
-    skb.csum_level = 0
-  }
-}
-export function __skb_reset_checksum_unnecessary(skb: sk_buff): void {
-  if (skb.ip_summed === CHECKSUM_UNNECESSARY) {
-    skb.ip_summed = CHECKSUM_NONE
     skb.csum_level = 0
   }
 }
@@ -2044,8 +1937,6 @@ export const skb_checksum_init_zero_check = (skb: sk_buff, proto: number, check:
   __skb_checksum_validate(skb, proto, false, true, check, pseudo)
 export const skb_checksum_validate = (skb: sk_buff, proto: number, pseudo: compute_pseudo): number =>
   __skb_checksum_validate(skb, proto, true, false, 0, pseudo)
-export const skb_checksum_validate_zero_check = (skb: sk_buff, proto: number, check: number, pseudo: compute_pseudo): number =>
-  __skb_checksum_validate(skb, proto, true, true, check, pseudo)
 export const skb_checksum_simple_validate = (skb: sk_buff): number =>
   __skb_checksum_validate(skb, 0, true, false, 0, null_compute_pseudo)
 export function skb_checksum_try_convert(skb: sk_buff, proto: number, pseudo: compute_pseudo): void {
@@ -2097,17 +1988,6 @@ export const csum_and_copy_from_iter_full = kfunc(
 // ---- queues --------------------------------------------------------------------------------------------------------------------------
 
 export const skb_queue_empty_lockless = skb_queue_empty
-export const skb_queue_len_lockless = (q: sk_buff_head): number => q.qlen
-export function __skb_queue_head_init(list: sk_buff_head): void {
-  list.first = null
-  list.last = null
-  list.qlen = 0
-}
-export function skb_queue_head_init(list: sk_buff_head): void {
-  list.lock.locked = 0
-  __skb_queue_head_init(list)
-}
-export const skb_queue_head_init_class = (list: sk_buff_head, _class: unknown): void => skb_queue_head_init(list)
 export const skb_peek_next = (skb: sk_buff, _list: sk_buff_head): sk_buff | null => skb.next
 export function __skb_dequeue_tail(list: sk_buff_head): sk_buff | null {
   const skb = list.last
@@ -2119,26 +1999,12 @@ export function skb_queue_splice_init(list: sk_buff_head, head: sk_buff_head): v
   for (let skb = __skb_dequeue_tail(list); skb !== null; skb = __skb_dequeue_tail(list)) __skb_queue_head(head, skb)
 }
 export const skb_queue_splice = skb_queue_splice_init
-export const skb_mark_not_on_list = (skb: sk_buff): void => {
-  skb.next = null
-}
 
 export const skb_dequeue = kfunc('skb_dequeue', (list: sk_buff_head): sk_buff | null => {
   const flags = _raw_spin_lock_irqsave(list.lock)
   const result = __skb_dequeue(list)
   _raw_spin_unlock_irqrestore(list.lock, flags)
   return result
-})
-export const skb_dequeue_tail = kfunc('skb_dequeue_tail', (list: sk_buff_head): sk_buff | null => {
-  const flags = _raw_spin_lock_irqsave(list.lock)
-  const result = __skb_dequeue_tail(list)
-  _raw_spin_unlock_irqrestore(list.lock, flags)
-  return result
-})
-export const skb_queue_head = kfunc('skb_queue_head', (list: sk_buff_head, newsk: sk_buff): void => {
-  const flags = _raw_spin_lock_irqsave(list.lock)
-  __skb_queue_head(list, newsk)
-  _raw_spin_unlock_irqrestore(list.lock, flags)
 })
 export const skb_queue_tail = kfunc('skb_queue_tail', (list: sk_buff_head, newsk: sk_buff): void => {
   const flags = _raw_spin_lock_irqsave(list.lock)
@@ -2148,11 +2014,6 @@ export const skb_queue_tail = kfunc('skb_queue_tail', (list: sk_buff_head, newsk
 export const skb_unlink = kfunc('skb_unlink', (skb: sk_buff, list: sk_buff_head): void => {
   const flags = _raw_spin_lock_irqsave(list.lock)
   __skb_unlink(skb, list)
-  _raw_spin_unlock_irqrestore(list.lock, flags)
-})
-export const skb_append = kfunc('skb_append', (old: sk_buff, newsk: sk_buff, list: sk_buff_head): void => {
-  const flags = _raw_spin_lock_irqsave(list.lock)
-  __skb_queue_after(list, old, newsk)
   _raw_spin_unlock_irqrestore(list.lock, flags)
 })
 export const __skb_queue_purge_reason = kfunc('__skb_queue_purge_reason', (list: sk_buff_head, reason: number): void => {
@@ -2398,14 +2259,6 @@ export const skb_scrub_packet = kfunc('skb_scrub_packet', (skb: sk_buff, xnet: b
   if (!xnet) return
   skb.mark = 0
   skb_clear_tstamp(skb)
-})
-
-export const skb_zerocopy_headlen = kfunc('skb_zerocopy_headlen', (from: sk_buff): number => {
-  let hlen = 0
-  if (!from.head_frag || skb_headlen(from) < 64 || from.head.shinfo.frags.length >= MAX_SKB_FRAGS)
-    hlen = skb_headlen(from) || from.len
-  if (skb_has_frag_list(from)) hlen = from.len
-  return hlen
 })
 
 // ---- into a pipe -------------------------------------------------------------------------------------------------------------------
@@ -2738,15 +2591,8 @@ export const skb_gso_reset = (skb: sk_buff): void => {
   s.gso_segs = 0
   s.gso_type = 0
 }
-export const skb_is_gso_v6 = (skb: sk_buff): boolean => (skb.head.shinfo.gso_type & C.SKB_GSO_TCPV6) !== 0
 export const skb_is_gso_sctp = (skb: sk_buff): boolean => (skb.head.shinfo.gso_type & C.SKB_GSO_SCTP) !== 0
 export const skb_is_gso_tcp = (skb: sk_buff): boolean => (skb.head.shinfo.gso_type & (C.SKB_GSO_TCPV4 | C.SKB_GSO_TCPV6)) !== 0
-export const skb_increase_gso_size = (shinfo: skb_shared_info, increment: number): void => {
-  if (shinfo.gso_size !== GSO_BY_FRAGS) shinfo.gso_size += increment
-}
-export const skb_decrease_gso_size = (shinfo: skb_shared_info, decrement: number): void => {
-  if (shinfo.gso_size !== GSO_BY_FRAGS) shinfo.gso_size -= decrement
-}
 
 // ---- MSG_ZEROCOPY ----------------------------------------------------------------------------------------------------------------
 
@@ -2758,7 +2604,6 @@ export const skb_zcopy_pure = (skb: sk_buff): boolean => (skb.head.shinfo.flags 
 export const skb_zcopy_managed = (skb: sk_buff): boolean => (skb.head.shinfo.flags & C.SKBFL_MANAGED_FRAG_REFS) !== 0
 export const uarg_to_msgzc = (uarg: ubuf_info): ubuf_info => uarg
 export const skb_hwtstamps = (skb: sk_buff): number => skb.head.shinfo.hwtstamps
-export const skb_pure_zcopy_same = (a: sk_buff, b: sk_buff): boolean => skb_zcopy_pure(a) === skb_zcopy_pure(b)
 export const net_zcopy_get = (uarg: ubuf_info): void => {
   uarg.refcnt++
 }
@@ -3041,13 +2886,6 @@ export const sock_dequeue_err_skb = kfunc('sock_dequeue_err_skb', (sk: sock): sk
   return skb
 })
 
-type opt_stats = (sk: sock, orig_skb: sk_buff, ack_skb: sk_buff | null) => sk_buff | null
-let tcp_opt_stats: opt_stats | null = null
-/** TCP says what SOF_TIMESTAMPING_OPT_STATS puts into a notice: tcp_get_timestamping_opt_stats() */
-export function set_timestamping_opt_stats(f: opt_stats): void {
-  tcp_opt_stats = f
-}
-
 const __skb_complete_tx_timestamp = kfunc(
   '__skb_complete_tx_timestamp',
   (skb: sk_buff, sk: sock, tstype: number, has_opt_stats: boolean): void => {
@@ -3082,13 +2920,9 @@ export const __skb_tstamp_tx = kfunc(
     const tsonly = (tsflags & SOF_TIMESTAMPING_OPT_TSONLY) !== 0
     if (!skb_may_tx_timestamp(sk, tsonly)) return
     let skb: sk_buff | null
-    let stats = false
-    if (tsonly) {
-      if (tsflags & SOF_TIMESTAMPING_OPT_STATS && sk_is_tcp(sk) && tcp_opt_stats !== null) {
-        skb = tcp_opt_stats(sk, orig_skb, ack_skb)
-        stats = true
-      } else skb = alloc_skb(0, GFP_ATOMIC)
-    } else {
+    // the numbers that SOF_TIMESTAMPING_OPT_STATS asks TCP for are not made
+    if (tsonly) skb = alloc_skb(0, GFP_ATOMIC)
+    else {
       skb = skb_clone(orig_skb, GFP_ATOMIC)
       if (skb !== null && skb_orphan_frags_rx(skb, GFP_ATOMIC)) {
         kfree_skb(skb)
@@ -3102,7 +2936,7 @@ export const __skb_tstamp_tx = kfunc(
     } else skb.cb = null
     if (hwtstamps !== null) skb.head.shinfo.hwtstamps = hwtstamps.v
     else __net_timestamp(skb)
-    __skb_complete_tx_timestamp(skb, sk, tstype, stats)
+    __skb_complete_tx_timestamp(skb, sk, tstype, false)
   },
 )
 const SCM_TSTAMP_SND = 0
@@ -3135,10 +2969,6 @@ export const skb_clear_delivery_time = kfunc('skb_clear_delivery_time', (skb: sk
 export function skb_clear_tstamp(skb: sk_buff): void {
   if (!skb.tstamp_type) skb.tstamp = 0
 }
-export const skb_tstamp = (skb: sk_buff): number => (skb.tstamp_type ? 0 : skb.tstamp)
-export const skb_tstamp_cond = (skb: sk_buff, cond: boolean): number =>
-  !skb.tstamp_type && skb.tstamp ? skb.tstamp : netstamp_needed > 0 || cond ? ktime_get_real() : 0
-export const skb_get_ktime = (skb: sk_buff): number => skb.tstamp
 
 // ---- small inlines of include/linux/skbuff.h ---------------------------------------------------------------------------------------
 
@@ -3149,9 +2979,7 @@ export function __skb_set_hash(skb: sk_buff, hash: number, is_sw: boolean, is_l4
 }
 export const skb_set_hash = (skb: sk_buff, hash: number, type: number): void =>
   __skb_set_hash(skb, hash, false, type === C.PKT_HASH_TYPE_L4)
-export const __skb_set_sw_hash = (skb: sk_buff, hash: number, is_l4: boolean): void => __skb_set_hash(skb, hash, true, is_l4)
 export const skb_clear_hash = (skb: sk_buff): void => __skb_set_hash(skb, 0, false, false)
-export const skb_get_hash_raw = (skb: sk_buff): number => skb.hash
 export function skb_copy_hash(to: sk_buff, from: sk_buff): void {
   to.hash = from.hash
   to.sw_hash = from.sw_hash
@@ -3160,7 +2988,6 @@ export function skb_copy_hash(to: sk_buff, from: sk_buff): void {
 export const skb_set_dst_pending_confirm = (skb: sk_buff, val: number): void => {
   skb.dst_pending_confirm = val
 }
-export const skb_get_dst_pending_confirm = (skb: sk_buff): boolean => skb.dst_pending_confirm !== 0
 export const skb_set_queue_mapping = (skb: sk_buff, queue_mapping: number): void => {
   skb.queue_mapping = queue_mapping
 }
@@ -3170,25 +2997,6 @@ export const skb_record_rx_queue = (skb: sk_buff, rx_queue: number): void => {
 }
 export const skb_get_rx_queue = (skb: sk_buff): number => skb.queue_mapping - 1
 export const skb_rx_queue_recorded = (skb: sk_buff): boolean => skb.queue_mapping !== 0
-export const skb_pfmemalloc = (skb: sk_buff): boolean => skb.pfmemalloc !== 0
-export const skb_reset_redirect = (skb: sk_buff): void => {
-  skb.redirected = 0
-}
-export const skb_is_redirected = (skb: sk_buff): boolean => skb.redirected !== 0
-export const skb_csum_is_sctp = (skb: sk_buff): boolean => skb.csum_not_inet !== 0
-export const skb_cmp_decrypted = (a: sk_buff, b: sk_buff): boolean => a.decrypted !== b.decrypted
-export const skb_is_decrypted = (skb: sk_buff): boolean => skb.decrypted !== 0
-export const skb_copy_decrypted = (to: sk_buff, from: sk_buff): void => {
-  to.decrypted = from.decrypted
-}
-export const skb_metadata_len = (skb: sk_buff): number => skb.head.shinfo.meta_len
-export const skb_metadata_clear = (skb: sk_buff): void => {
-  skb.head.shinfo.meta_len = 0
-}
-export const skb_copy_secmark = (to: sk_buff, from: sk_buff): void => {
-  to.secmark = from.secmark
-}
-export const skb_sec_path = (_skb: sk_buff): null => null
 export const secpath_exists = (_skb: sk_buff): boolean => false
 export const skb_nfct = (skb: sk_buff): nf_conntrack | null => skb._nfct?.ct ?? null
 /** include/linux/netfilter/nf_conntrack_common.h */
@@ -3225,25 +3033,10 @@ export const skb_ext_copy = (dst: sk_buff, src: sk_buff): void => {
   dst.active_extensions = src.active_extensions
   dst.extensions = src.extensions
 }
-export const skb_ext_exist = (skb: sk_buff, id: number): boolean => (skb.active_extensions & (1 << id)) !== 0
-export const skb_ext_find = (_skb: sk_buff, _id: number): null => null
-export const skb_ext_del = (_skb: sk_buff, _id: number): void => {}
-export const skb_unset_mac_header = (skb: sk_buff): void => {
-  skb.mac_header = HEADER_UNSET
-}
-export const skb_unset_transport_header = (skb: sk_buff): void => {
-  skb.transport_header = HEADER_UNSET
-}
 export const skb_reset_inner_headers = (skb: sk_buff): void => {
   skb.inner_mac_header = skb.mac_header
   skb.inner_network_header = skb.network_header
   skb.inner_transport_header = skb.transport_header
-}
-export const skb_mac_header_rebuild = (skb: sk_buff): void => {
-  if (!skb_mac_header_was_set(skb)) return
-  const old_mac = skb.mac_header
-  skb.mac_header = skb.data - skb.mac_len
-  skb.head.bytes.copyWithin(skb.mac_header, old_mac, old_mac + skb.mac_len)
 }
 export const skb_forward_csum = (skb: sk_buff): void => {
   if (skb.ip_summed === CHECKSUM_COMPLETE) skb.ip_summed = CHECKSUM_NONE

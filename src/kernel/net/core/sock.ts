@@ -30,10 +30,9 @@ import {
 } from '../../include/linux/netdev_features.ts'
 import { IFNAMSIZ, type net_device } from '../../include/linux/netdevice.ts'
 import { rb_root } from '../../include/linux/rbtree.ts'
-import { TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE } from '../../include/linux/sched.ts'
+import { TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, type task_struct } from '../../include/linux/sched.ts'
 import {
   __skb_queue_tail,
-  __skb_unlink,
   CHECKSUM_NONE,
   type sk_buff,
   sk_buff_head,
@@ -113,7 +112,7 @@ import {
   wake_up_interruptible_sync_poll,
   woken_wake_function,
 } from '../../kernel/sched/wait.ts'
-import { in_softirq } from '../../kernel/softirq.ts'
+import { in_interrupt } from '../../kernel/softirq.ts'
 import { del_timer, del_timer_sync, mod_timer, timer_setup } from '../../kernel/time/timer.ts'
 import { make_kuid } from '../../kernel/user_namespace.ts'
 import { csum_block_add } from '../../lib/checksum.ts'
@@ -149,7 +148,6 @@ import { tp_sock_addrs } from './net-traces.ts'
 import { put_cmsg } from './scm.ts'
 import {
   __kfree_skb,
-  __skb_trim,
   alloc_skb,
   alloc_skb_with_frags,
   csum_and_copy_from_iter_full,
@@ -157,10 +155,10 @@ import {
   skb_clone,
   skb_len_add,
   skb_orphan,
-  skb_put,
   sock_dequeue_err_skb,
 } from './skbuff.ts'
 import { sock_diag_broadcast_destroy, sock_diag_has_destroy_listeners, sock_gen_cookie } from './sock_diag.ts'
+import { reuseport_detach_prog, reuseport_update_incoming_cpu } from './sock_reuseport.ts'
 
 const PAGE_SHIFT = C.PAGE_SHIFT
 const PAGE_SIZE = C.PAGE_SIZE
@@ -237,9 +235,6 @@ export const sock_reset_flag = (sk: sock, flag: number): void => {
 }
 export const sock_valbool_flag = (sk: sock, bit: number, valbool: boolean): void =>
   valbool ? sock_set_flag(sk, bit) : sock_reset_flag(sk, bit)
-export const sock_copy_flags = (nsk: sock, osk: sock): void => {
-  nsk.skc_flags = osk.skc_flags
-}
 /** static key and flag: sk_memalloc_socks() */
 export const sk_memalloc_socks = (): boolean => memalloc_socks_key
 /** full sockets have all the fields of struct sock; request and time-wait sockets do not */
@@ -248,7 +243,6 @@ export const sk_listener = (sk: sock): boolean => ((1 << sk.skc_state) & (C.TCPF
 export const sk_is_inet = (sk: sock): boolean => sk.skc_family === S.AF_INET || sk.skc_family === S.AF_INET6
 export const sk_is_tcp = (sk: sock): boolean => sk_is_inet(sk) && sk.sk_type === C.SOCK_STREAM && sk.sk_protocol === C.IPPROTO_TCP
 export const sk_is_udp = (sk: sock): boolean => sk_is_inet(sk) && sk.sk_type === C.SOCK_DGRAM && sk.sk_protocol === C.IPPROTO_UDP
-export const sk_is_stream_unix = (sk: sock): boolean => sk.skc_family === S.AF_UNIX && sk.sk_type === C.SOCK_STREAM
 export const sk_is_refcounted = (sk: sock): boolean => !sk_fullsock(sk) || !sock_flag(sk, C.SOCK_RCU_FREE)
 export const sk_unhashed = (sk: sock): boolean => sk.skc_node === null
 export const sk_hashed = (sk: sock): boolean => sk.skc_node !== null
@@ -262,10 +256,8 @@ export const sk_acceptq_added = (sk: sock): void => {
 export const sk_acceptq_is_full = (sk: sock): boolean => sk.sk_ack_backlog > sk.sk_max_ack_backlog
 export const sk_stream_min_wspace = (sk: sock): number => sk.sk_wmem_queued >> 1
 export const sk_stream_wspace = (sk: sock): number => sk.sk_sndbuf - sk.sk_wmem_queued
-export const sk_forward_alloc_get = (sk: sock): number => sk.sk_forward_alloc
 export const sk_wmem_alloc_get = (sk: sock): number => sk.sk_wmem_alloc - 1
 export const sk_rmem_alloc_get = (sk: sock): number => sk.sk_backlog.rmem_alloc
-export const sk_has_allocations = (sk: sock): boolean => sk_wmem_alloc_get(sk) !== 0 || sk_rmem_alloc_get(sk) !== 0
 export const sk_has_account = (sk: sock): boolean => sk.skc_prot.memory_allocated !== undefined
 export const sk_mem_pages = (amt: number): number => Math.floor((amt + PAGE_SIZE - 1) / PAGE_SIZE)
 export const sk_sleep = (sk: sock): wait_queue_head => {
@@ -277,8 +269,6 @@ export const sk_set_socket = (sk: sock, s: socket | null): void => {
 }
 export const sock_owned_by_user = (sk: sock): boolean => sk.sk_lock.owned !== 0
 export const sock_owned_by_user_nocheck = sock_owned_by_user
-export const sock_owned_by_me = (_sk: sock): void => {}
-export const sock_allow_reclassification = (sk: sock): boolean => !sock_owned_by_user(sk) && !sk.sk_lock.slock.locked
 export const bh_lock_sock = (sk: sock): void => spin_lock(sk.sk_lock.slock)
 export const bh_lock_sock_nested = (sk: sock): void => spin_lock(sk.sk_lock.slock)
 export const bh_unlock_sock = (sk: sock): void => spin_unlock(sk.sk_lock.slock)
@@ -288,15 +278,10 @@ export const sock_rcvlowat = (sk: sock, waitall: boolean | number, len: number):
   (waitall ? len : Math.min(sk.sk_rcvlowat, len)) || 1
 export const sock_intr_errno = (timeo: number): number => (timeo === MAX_SCHEDULE_TIMEOUT ? -E.ERESTARTSYS : -E.EINTR)
 export const sock_writeable = (sk: sock): boolean => sk.sk_wmem_alloc < sk.sk_sndbuf >> 1
-export const gfp_any = (): number => (in_softirq() ? GFP_ATOMIC : GFP_KERNEL)
-export const sock_read_timestamp = (sk: sock): number => sk.sk_stamp
 export const sock_write_timestamp = (sk: sock, kt: number): void => {
   sk.sk_stamp = kt
 }
 export const skb_sk_is_prefetched = (skb: sk_buff): boolean => skb.destructor === sock_pfree
-export const sk_pacing_shift_update = (sk: sock | null, val: number): void => {
-  if (sk !== null && sk_fullsock(sk)) sk.sk_pacing_shift = val
-}
 export const sk_tx_queue_set = (sk: sock, tx_queue: number): void => {
   if (tx_queue < NO_QUEUE_MAPPING) sk.skc_tx_queue_mapping = tx_queue
 }
@@ -313,7 +298,6 @@ export const sk_rx_queue_set = (sk: sock, skb: sk_buff): void => {
   if (skb.queue_mapping !== 0) sk.skc_rx_queue_mapping = skb.queue_mapping - 1
 }
 export const sk_rx_queue_update = sk_rx_queue_set
-export const sk_rx_queue_get = (sk: sock): number => (sk.skc_rx_queue_mapping !== NO_QUEUE_MAPPING ? sk.skc_rx_queue_mapping : -1)
 export const sk_incoming_cpu_update = (sk: sock): void => {
   sk.skc_incoming_cpu = 0
 }
@@ -333,7 +317,6 @@ export const sock_inuse_get = (n: net): number => n.core.prot_inuse.all
 export const sk_node_init = (sk: sock): void => {
   sk.skc_node = null
 }
-export const sk_user_data_is_nocopy = (_sk: sock): boolean => false
 export const sock_skb_set_dropcount = (_sk: sock, _skb: sk_buff): void => {}
 export const sk_drops_add = (sk: sock, skb: sk_buff): void => {
   sk.sk_drops += Math.max(1, skb.gso_segs)
@@ -377,7 +360,6 @@ export const proto_memory_pressure = (prot: proto): boolean => prot.memory_press
 export const sk_under_global_memory_pressure = (sk: sock): boolean => proto_memory_pressure(sk.skc_prot)
 /** no memory cgroup limits sockets: mem_cgroup_sk_enabled() is false */
 export const sk_under_memory_pressure = sk_under_global_memory_pressure
-export const mem_cgroup_sk_enabled = (_sk: sock): boolean => false
 export const proto_memory_allocated = (prot: proto): number => Math.max(0, prot.memory_allocated?.v ?? 0)
 export const sk_memory_allocated = (sk: sock): number => proto_memory_allocated(sk.skc_prot)
 export const sk_prot_mem_limits = (sk: sock, index: 0 | 1 | 2): number => sk.skc_prot.sysctl_mem?.[index] ?? 0
@@ -483,11 +465,6 @@ export const __sk_stream_is_writeable = kfunc(
   '__sk_stream_is_writeable',
   (sk: sock, wake: number): boolean => sk_stream_wspace(sk) >= sk_stream_min_wspace(sk) && __sk_stream_memory_free(sk, wake),
 )
-
-export const sk_stream_is_writeable = (sk: sock): boolean => __sk_stream_is_writeable(sk, 0)
-
-export const sock_wspace = (sk: sock): number =>
-  sk.sk_shutdown & SEND_SHUTDOWN ? 0 : Math.max(0, sk.sk_sndbuf - sk.sk_wmem_alloc)
 
 export const sk_page_frag = kfunc('sk_page_frag', (sk: sock): page_frag => {
   if (sk.sk_use_task_frag) return current.task_frag
@@ -789,21 +766,22 @@ const sk_prot_free = kfunc('sk_prot_free', (prot: proto, sk: sock): void => {
 })
 
 /** net_cls and net_prio cgroups: there are none, looking that up takes the lock all the same */
-const task_cls_classid = kfunc('task_cls_classid', (): number => {
+const task_cls_classid = kfunc('task_cls_classid', (_p: task_struct): number => {
+  if (in_interrupt()) return 0
   rcu_read_lock()
   rcu_read_unlock()
   return 0
 })
-const task_netprioidx = kfunc('task_netprioidx', (): number => {
+const task_netprioidx = kfunc('task_netprioidx', (_p: task_struct): number => {
   rcu_read_lock()
   rcu_read_unlock()
   return 0
 })
 export const sock_update_classid = kfunc('sock_update_classid', (_skcd: unknown): void => {
-  task_cls_classid()
+  task_cls_classid(current)
 })
 export const sock_update_netprioidx = kfunc('sock_update_netprioidx', (_skcd: unknown): void => {
-  task_netprioidx()
+  task_netprioidx(current)
 })
 
 /** a socket that came with a message now belongs to the receiver's control groups */
@@ -856,12 +834,6 @@ const __sk_destruct = kfunc('__sk_destruct', (sk: sock): void => {
   sk.sk_peer_pid = null
   if (sk.skc_net_refcnt) put_net(n)
   sk_prot_free(sk.sk_prot_creator, sk)
-})
-
-export const sk_net_refcnt_upgrade = kfunc('sk_net_refcnt_upgrade', (sk: sock): void => {
-  sk.skc_net_refcnt = 1
-  sk.skc_net.ns.count++
-  sock_inuse_add(sk.skc_net, 1)
 })
 
 export const sk_destruct = kfunc('sk_destruct', (sk: sock): void => {
@@ -1141,11 +1113,6 @@ export const sk_setup_caps = kfunc('sk_setup_caps', (sk: sock, dst: dst_entry): 
   rcu_read_unlock()
 })
 
-export const sk_gso_disable = (sk: sock): void => {
-  sk.sk_gso_disabled = 1
-  sk.sk_route_caps &= ~NETIF_F_GSO_MASK
-}
-
 export const sk_mc_loop = kfunc('sk_mc_loop', (sk: sock | null): boolean => {
   if (dev_recursion_level()) return false
   if (sk === null) return true
@@ -1277,11 +1244,6 @@ export const skb_orphan_partial = kfunc('skb_orphan_partial', (skb: sk_buff): vo
   const ours = skb.destructor !== null && (skb.destructor === sock_wfree || skb.destructor === tcp_wfree)
   if (!skb.decrypted && ours && skb_set_owner_sk_safe(skb, skb.sk)) return
   skb_orphan(skb)
-})
-
-export const sk_eat_skb = kfunc('sk_eat_skb', (sk: sock, skb: sk_buff): void => {
-  __skb_unlink(skb, sk.sk_receive_queue)
-  __kfree_skb(skb)
 })
 
 export const sk_validate_xmit_skb = kfunc('sk_validate_xmit_skb', (skb: sk_buff, dev: net_device): sk_buff | null => {
@@ -1494,14 +1456,6 @@ export const skb_do_copy_data_nocache = kfunc(
     return 0
   },
 )
-
-export const skb_add_data_nocache = (sk: sock, skb: sk_buff, from: iov_iter, copy: number): number => {
-  const offset = skb.len
-  const to = skb_put(skb, copy)
-  const err = skb_do_copy_data_nocache(sk, skb, from, skb.head.bytes, to, copy, offset)
-  if (err !== 0) __skb_trim(skb, offset)
-  return err
-}
 
 export const skb_copy_to_page_nocache = kfunc(
   'skb_copy_to_page_nocache',
@@ -1854,40 +1808,13 @@ const sock_getbindtodevice = kfunc(
   },
 )
 
-export const sock_set_reuseaddr = kfunc('sock_set_reuseaddr', (sk: sock): void => {
-  lock_sock(sk)
-  sk.skc_reuse = C.SK_CAN_REUSE
-  release_sock(sk)
-})
-export const sock_set_reuseport = kfunc('sock_set_reuseport', (sk: sock): void => {
-  lock_sock(sk)
-  sk.skc_reuseport = 1
-  release_sock(sk)
-})
-export const sock_no_linger = kfunc('sock_no_linger', (sk: sock): void => {
-  lock_sock(sk)
-  sk.sk_lingertime = 0
-  sock_set_flag(sk, C.SOCK_LINGER)
-  release_sock(sk)
-})
 export const sock_set_priority = kfunc('sock_set_priority', (sk: sock, priority: number): void => {
   sk.sk_priority = priority
-})
-export const sock_set_keepalive = kfunc('sock_set_keepalive', (sk: sock): void => {
-  lock_sock(sk)
-  sk.skc_prot.keepalive?.(sk, 1)
-  sock_valbool_flag(sk, C.SOCK_KEEPOPEN, true)
-  release_sock(sk)
 })
 const __sock_set_rcvbuf = kfunc('__sock_set_rcvbuf', (sk: sock, val: number): void => {
   sk.sk_userlocks |= C.SOCK_RCVBUF_LOCK
   // doubled: programs think of bytes of data, the limit counts the buffers around them too
   sk.sk_rcvbuf = Math.max(Math.min(val, 0x3fffffff) * 2, C.SOCK_MIN_RCVBUF)
-})
-export const sock_set_rcvbuf = kfunc('sock_set_rcvbuf', (sk: sock, val: number): void => {
-  lock_sock(sk)
-  __sock_set_rcvbuf(sk, val)
-  release_sock(sk)
 })
 const __sock_set_mark = kfunc('__sock_set_mark', (sk: sock, val: number): void => {
   if (val === sk.sk_mark) return
@@ -2067,6 +1994,8 @@ export const sk_setsockopt = kfunc(
         ret = -E.EINVAL
         break
       case S.SO_DETACH_REUSEPORT_BPF:
+        ret = reuseport_detach_prog(sk)
+        break
       case S.SO_DETACH_FILTER:
         ret = -E.ENOENT
         break
@@ -2094,7 +2023,7 @@ export const sk_setsockopt = kfunc(
         sock_valbool_flag(sk, C.SOCK_SELECT_ERR_QUEUE, valbool)
         break
       case S.SO_INCOMING_CPU:
-        sk.skc_incoming_cpu = val
+        reuseport_update_incoming_cpu(sk, val)
         break
       case S.SO_CNX_ADVICE:
         if (val === 1) dst_negative_advice(sk)
@@ -2530,7 +2459,6 @@ export const sock_recv_errqueue = kfunc(
 
 // ---- what families use as they are
 
-export const sock_no_bind = kfunc('sock_no_bind', (_sock: socket, _saddr: sockaddr, _len: number): number => -E.EOPNOTSUPP)
 export const sock_no_connect = kfunc(
   'sock_no_connect',
   (_sock: socket, _saddr: sockaddr, _len: number, _flags: number): number => -E.EOPNOTSUPP,
@@ -2540,11 +2468,9 @@ export const sock_no_accept = kfunc(
   'sock_no_accept',
   (_sock: socket, _newsock: socket, _arg: proto_accept_arg): number => -E.EOPNOTSUPP,
 )
-export const sock_no_getname = (_sock: socket, _saddr: sockaddr, _peer: number): number => -E.EOPNOTSUPP
 export const sock_no_ioctl = kfunc('sock_no_ioctl', (_sock: socket, _cmd: number, _arg: number): number => -E.EOPNOTSUPP)
 export const sock_no_listen = kfunc('sock_no_listen', (_sock: socket, _backlog: number): number => -E.EOPNOTSUPP)
 export const sock_no_shutdown = (_sock: socket, _how: number): number => -E.EOPNOTSUPP
-export const sock_no_sendmsg = kfunc('sock_no_sendmsg', (_sock: socket, _m: msghdr, _len: number): number => -E.EOPNOTSUPP)
 export const sock_no_sendmsg_locked = kfunc(
   'sock_no_sendmsg_locked',
   (_sk: sock, _m: msghdr, _len: number): number => -E.EOPNOTSUPP,
@@ -2641,6 +2567,3 @@ export const proto_register = kfunc('proto_register', (prot: proto, alloc_slab: 
   proto_list.push(prot)
   return 0
 })
-
-/** every protocol that was registered, for /proc/net/protocols */
-export const registered_protos = (): readonly proto[] => proto_list

@@ -51,7 +51,6 @@ import { IFA_F_PERMANENT, IFA_F_SECONDARY, RT_TABLE_LOCAL } from '../../include/
 import { GFP_KERNEL, GFP_KERNEL_ACCOUNT } from '../../include/linux/slab.ts'
 import { flowi4 } from '../../include/net/flow.ts'
 import { FIB_LOOKUP_NOREF, FIB_RES_DEV, fib_result } from '../../include/net/ip_fib.ts'
-import type { neigh_parms } from '../../include/net/neighbour.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import { call_rcu, call_rcu_hurry, rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { jiffies } from '../../kernel/time/timer.ts'
@@ -95,7 +94,6 @@ export const in_dev_get = kfunc('in_dev_get', (dev: net_device): in_device | nul
   rcu_read_unlock()
   return in_dev
 })
-export const __in_dev_arp_parms_get_rcu = (dev: net_device): neigh_parms | null => __in_dev_get_rcu(dev)?.arp_parms ?? null
 export const in_dev_put = kfunc('in_dev_put', (idev: in_device): void => {
   if (--idev.refcnt === 0) in_dev_finish_destroy(idev)
 })

@@ -208,11 +208,6 @@ export const inet_addr_type = kfunc('inet_addr_type', (n: net, addr: number): nu
   __inet_dev_addr_type(n, null, addr, RT_TABLE_LOCAL),
 )
 
-export const inet_dev_addr_type = kfunc('inet_dev_addr_type', (n: net, dev: net_device, addr: number): number => {
-  const rt_table = l3mdev_fib_table(dev) || RT_TABLE_LOCAL
-  return __inet_dev_addr_type(n, dev, addr, rt_table)
-})
-
 export const inet_addr_type_dev_table = kfunc('inet_addr_type_dev_table', (n: net, dev: net_device, addr: number): number => {
   const rt_table = l3mdev_fib_table(dev) || RT_TABLE_LOCAL
   return __inet_dev_addr_type(n, null, addr, rt_table)
@@ -380,20 +375,6 @@ export const fib_add_ifaddr = kfunc('fib_add_ifaddr', (ifa: in_ifaddr): void => 
       arp_invalidate(dev, brd, false)
     }
   }
-})
-
-export const fib_modify_prefix_metric = kfunc('fib_modify_prefix_metric', (ifa: in_ifaddr, new_metric: number): void => {
-  const prefix = (ifa.ifa_address & ifa.ifa_mask) >>> 0
-  const { dev } = ifa.ifa_dev
-  if (
-    !(dev.flags & IFF_UP) ||
-    ifa.ifa_flags & (IFA_F_SECONDARY | IFA_F_NOPREFIXROUTE) ||
-    ipv4_is_zeronet(prefix) ||
-    (prefix === ifa.ifa_local && ifa.ifa_prefixlen === 32)
-  )
-    return
-  fib_magic(RTM_NEWROUTE, prefix_type(dev), prefix, ifa.ifa_prefixlen, ifa, new_metric)
-  fib_magic(RTM_DELROUTE, prefix_type(dev), prefix, ifa.ifa_prefixlen, ifa, ifa.ifa_rt_priority)
 })
 
 const LOCAL_OK = 1

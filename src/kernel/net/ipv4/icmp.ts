@@ -6,6 +6,8 @@ import {
   IFF_LOOPBACK,
   IPPROTO_ICMP,
   IPPROTO_RAW,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
   MSG_DONTWAIT,
   NET_RX_DROP,
   NET_RX_SUCCESS,
@@ -13,6 +15,7 @@ import {
   RT_SCOPE_LINK,
   RTN_BROADCAST,
   RTN_LOCAL,
+  RTN_UNREACHABLE,
   SKB_DROP_REASON_ICMP_CSUM,
   SKB_DROP_REASON_INVALID_PROTO,
   SKB_DROP_REASON_IP_INHDR,
@@ -66,7 +69,7 @@ import { CHECKSUM_NONE, type sk_buff, skb_dst, skb_network_offset, skb_peek } fr
 import { PF_INET } from '../../include/linux/socket.ts'
 import { IS_ERR, type ref } from '../../include/linux/types.ts'
 import type { dst_entry } from '../../include/net/dst.ts'
-import { flowi4, flowi4_to_flowi, flowi4_to_flowi_common } from '../../include/net/flow.ts'
+import { FLOWI_FLAG_ANYSRC, flowi4, flowi4_to_flowi, flowi4_to_flowi_common } from '../../include/net/flow.ts'
 import { inet_sk } from '../../include/net/inet_sock.ts'
 import { IP_OFFSET, IPCB, ip_options, ipcm_cookie } from '../../include/net/ip.ts'
 import type { net } from '../../include/net/net_namespace.ts'
@@ -79,7 +82,7 @@ import { jiffies } from '../../kernel/time/timer.ts'
 import { csum_add, csum_block_add, csum_fold, csum_partial_copy_nocheck } from '../../lib/checksum.ts'
 import { security_skb_classify_flow } from '../../security/security.ts'
 import { dev_get_by_index_rcu } from '../core/dev.ts'
-import { dst4_mtu } from '../core/dst.ts'
+import { dst_release, dst4_mtu, skb_dstref_restore, skb_dstref_steal } from '../core/dst.ts'
 import { init_net } from '../core/net_namespace.ts'
 import {
   consume_skb,
@@ -93,7 +96,13 @@ import {
 import { sock_net, sock_net_set, sock_net_uid, sock_set_flag } from '../core/sock.ts'
 import { l3mdev_master_ifindex, l3mdev_master_ifindex_rcu } from '../l3mdev/l3mdev.ts'
 import { nf_ct_attach } from '../netfilter/core.ts'
-import { XFRM_POLICY_IN, xfrm_lookup, xfrm4_policy_check } from '../xfrm/xfrm_policy.ts'
+import {
+  XFRM_LOOKUP_ICMP,
+  XFRM_POLICY_IN,
+  xfrm_decode_session_reverse,
+  xfrm_lookup,
+  xfrm4_policy_check,
+} from '../xfrm/xfrm_policy.ts'
 import { inet_ctl_sock_create, inet_current_timestamp } from './af_inet.ts'
 import { inet_select_addr } from './devinet.ts'
 import { fib_compute_spec_dst, inet_addr_type_dev_table } from './fib_frontend.ts'
@@ -103,7 +112,16 @@ import { type getfrag_t, ip_append_data, ip_flush_pending_frames, ip_push_pendin
 import { ping_err, ping_rcv } from './ping.ts'
 import { inet_protos } from './protocol.ts'
 import { raw_icmp_error } from './raw.ts'
-import { inet_iif, ip_route_output_key, ip_route_output_key_hash, ip_rt_put, ipv4_redirect, ipv4_update_pmtu } from './route.ts'
+import {
+  __ip_route_output_key,
+  inet_iif,
+  ip_route_input,
+  ip_route_output_key,
+  ip_route_output_key_hash,
+  ip_rt_put,
+  ipv4_redirect,
+  ipv4_update_pmtu,
+} from './route.ts'
 
 const SKB_NOT_DROPPED_YET = 0
 const IPTOS_PREC_INTERNETCONTROL = 0xc0
@@ -343,11 +361,53 @@ const icmp_route_lookup = kfunc(
     const dst = xfrm_lookup(n, rt, flowi4_to_flowi(fl4), null, 0)
     if (IS_ERR(dst)) return dst
     if (dst !== rt) return dst_rtable(dst)
-    // IPsec would look again, by the packet that the error speaks of, unless the answer stays on this host
     if (route_lookup_dev !== null && inet_addr_type_dev_table(n, route_lookup_dev, fl4.daddr) === RTN_LOCAL) return rt
-    return rt
+    return icmp_route_relookup(n, fl4, skb_in, dscp, route_lookup_dev, rt)
   },
 )
+
+/** an IPsec policy for the flow that the error speaks of would do for the error as well, so its way back is looked up. `rt`: if not */
+function icmp_route_relookup(
+  n: net,
+  fl4: flowi4,
+  skb_in: sk_buff,
+  dscp: number,
+  route_lookup_dev: net_device | null,
+  rt: rtable,
+): rtable {
+  const fl4_dec = new flowi4()
+  if (xfrm_decode_session_reverse(n, skb_in, fl4_dec, PF_INET)) return rt
+  let rt2: rtable | number
+  if (route_lookup_dev === null || inet_addr_type_dev_table(n, route_lookup_dev, fl4_dec.saddr) === RTN_LOCAL)
+    rt2 = __ip_route_output_key(n, fl4_dec)
+  else {
+    const fl4_2 = Object.assign(new flowi4(), fl4_dec, { saddr: fl4_dec.daddr, daddr: fl4_dec.saddr })
+    if (fl4_2.flowi4_proto === IPPROTO_TCP || fl4_2.flowi4_proto === IPPROTO_UDP)
+      Object.assign(fl4_2, { fl4_sport: fl4_dec.fl4_dport, fl4_dport: fl4_dec.fl4_sport })
+    fl4_2.flowi4_oif = l3mdev_master_ifindex(route_lookup_dev)
+    fl4_2.flowi4_flags |= FLOWI_FLAG_ANYSRC
+    const out = __ip_route_output_key(n, fl4_2)
+    if (IS_ERR(out)) return rt
+    const orefdst = skb_dstref_steal(skb_in)
+    const err = ip_route_input(skb_in, fl4_dec.daddr, fl4_dec.saddr, dscp, out.dev as net_device)
+    dst_release(out)
+    const back = skb_rtable(skb_in)
+    skb_dstref_steal(skb_in)
+    skb_dstref_restore(skb_in, orefdst)
+    if (err || back === null) return rt
+    if (back.rt_type === RTN_LOCAL || back.rt_type === RTN_UNREACHABLE) {
+      dst_release(back)
+      return rt
+    }
+    rt2 = back
+  }
+  if (IS_ERR(rt2)) return rt
+  const dst2 = xfrm_lookup(n, rt2, flowi4_to_flowi(fl4_dec), null, XFRM_LOOKUP_ICMP)
+  if (IS_ERR(dst2)) return rt
+  dst_release(rt)
+  Object.assign(fl4, fl4_dec)
+  return dst_rtable(dst2)
+}
 
 /** include/net/icmp.h */
 export const icmp_send = kfunc('icmp_send', (skb_in: sk_buff, type: number, code: number, info: number): void => {

@@ -391,9 +391,6 @@ const __ip_mc_join_group = kfunc('__ip_mc_join_group', (sk: sock, imr: ip_mreqn,
 export const ip_mc_join_group = kfunc('ip_mc_join_group', (sk: sock, imr: ip_mreqn): number =>
   __ip_mc_join_group(sk, imr, MCAST_EXCLUDE),
 )
-export const ip_mc_join_group_ssm = kfunc('ip_mc_join_group_ssm', (sk: sock, imr: ip_mreqn, mode: number): number =>
-  __ip_mc_join_group(sk, imr, mode),
-)
 
 export const ip_mc_leave_group = kfunc('ip_mc_leave_group', (sk: sock, imr: ip_mreqn): number => {
   const inet = inet_sk(sk)

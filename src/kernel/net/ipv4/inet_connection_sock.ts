@@ -54,9 +54,9 @@ import {
   type inet_bind_hashbucket,
   type inet_bind2_bucket,
 } from '../../include/net/inet_hashtables.ts'
-import { INET_FLAGS_IS_ICSK, inet_rsk, inet_sk, inet_sk_flowi_flags, inet_test_bit } from '../../include/net/inet_sock.ts'
+import { inet_rsk, inet_sk, inet_sk_flowi_flags } from '../../include/net/inet_sock.ts'
 import type { net } from '../../include/net/net_namespace.ts'
-import { type request_sock, type request_sock_ops, request_sock_queue } from '../../include/net/request_sock.ts'
+import { req_to_sk, type request_sock, type request_sock_ops, request_sock_queue } from '../../include/net/request_sock.ts'
 import type { proto_accept_arg, sock, sock_common } from '../../include/net/sock.ts'
 import { tcp_rsk, tcp_sk } from '../../include/net/tcp.ts'
 import { spin_lock, spin_lock_bh, spin_unlock, spin_unlock_bh } from '../../kernel/locking/spinlock.ts'
@@ -237,8 +237,6 @@ export const inet_csk_inc_pingpong_cnt = (sk: sock): void => {
   const { icsk_ack } = inet_csk(sk)
   if (icsk_ack.pingpong < U8_MAX) icsk_ack.pingpong++
 }
-
-export const inet_csk_has_ulp = (sk: sock): boolean => inet_test_bit(INET_FLAGS_IS_ICSK, sk) && inet_csk(sk).icsk_ulp_ops !== null
 
 export const inet_init_csk_locks = (_sk: sock): void => {}
 
@@ -1033,7 +1031,7 @@ const reqsk_timer_handler = kfunc('reqsk_timer_handler', (t: timer_list): void =
 
   drop: {
     if (sk_listener.sk_state !== TCP_LISTEN) {
-      const nsk = reuseport_migrate_sock(sk_listener, req as unknown as sock, null)
+      const nsk = reuseport_migrate_sock(sk_listener, req_to_sk(req), null)
       if (nsk === null) break drop
 
       nreq = inet_reqsk_clone(req, nsk)

@@ -54,7 +54,7 @@ import { inet_sk } from '../../include/net/inet_sock.ts'
 import { type inet_timewait_death_row, type inet_timewait_sock, inet_twsk } from '../../include/net/inet_timewait_sock.ts'
 import { ipv6_stub } from '../../include/net/ipv6_stubs.ts'
 import { type net, net_eq, net_hash_mix } from '../../include/net/net_namespace.ts'
-import type { request_sock } from '../../include/net/request_sock.ts'
+import { inet_reqsk } from '../../include/net/request_sock.ts'
 import type { sock, sock_common } from '../../include/net/sock.ts'
 import { spin_lock, spin_lock_bh, spin_unlock, spin_unlock_bh } from '../../kernel/locking/spinlock.ts'
 import { local_bh_disable, local_bh_enable } from '../../kernel/softirq.ts'
@@ -583,7 +583,7 @@ export const sock_gen_put = kfunc('sock_gen_put', (sk: sock_common): void => {
   if (--sk.skc_refcnt !== 0) return
 
   if (sk.skc_state === TCP_TIME_WAIT) inet_twsk_free(inet_twsk(sk))
-  else if (sk.skc_state === TCP_NEW_SYN_RECV) reqsk_free(sk as unknown as request_sock)
+  else if (sk.skc_state === TCP_NEW_SYN_RECV) reqsk_free(inet_reqsk(sk))
   else sk_free(sk as sock)
 })
 

@@ -15,7 +15,7 @@ import {
   type timewait_sock_ops,
   twsk_net,
 } from '../../include/net/inet_timewait_sock.ts'
-import type { request_sock } from '../../include/net/request_sock.ts'
+import { inet_reqsk } from '../../include/net/request_sock.ts'
 import type { sock, sock_common } from '../../include/net/sock.ts'
 import { spin_lock, spin_unlock } from '../../kernel/locking/spinlock.ts'
 import { __module_get, module_put } from '../../kernel/module/main.ts'
@@ -232,7 +232,7 @@ export const inet_twsk_purge = kfunc('inet_twsk_purge', (hashinfo: inet_hashinfo
       if (state === TCP_TIME_WAIT) {
         inet_twsk_deschedule_put(inet_twsk(sk))
       } else {
-        const req = sk as unknown as request_sock
+        const req = inet_reqsk(sk)
         if (req.rsk_listener !== null) inet_csk_reqsk_queue_drop_and_put(req.rsk_listener, req)
       }
       local_bh_enable()

@@ -169,12 +169,6 @@ export const inet_peer_xrlim_allow = kfunc('inet_peer_xrlim_allow', (peer: inet_
   return rc
 })
 
-export const inetpeer_invalidate_tree = kfunc('inetpeer_invalidate_tree', (base: inet_peer_base): void => {
-  for (const p of base.peers.values()) inet_putpeer(p)
-  base.peers.clear()
-  base.total = 0
-})
-
 export function new_inet_peer_base(): inet_peer_base {
   const bp = new inet_peer_base()
   kmalloc(24, GFP_KERNEL)

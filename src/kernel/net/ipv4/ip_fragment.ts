@@ -1,6 +1,5 @@
 import { kfunc } from '../../../trace/kfunc.ts'
 import {
-  ETH_P_IP,
   HZ,
   RTN_LOCAL,
   SKB_DROP_REASON_DUP_FRAG,
@@ -10,11 +9,11 @@ import {
 } from '../../include/generated/enums.ts'
 import { E2BIG, EINPROGRESS, EINVAL, ENOENT, ENOMEM, ETIMEDOUT } from '../../include/linux/errno.ts'
 import { ICMP_EXC_FRAGTIME, ICMP_TIME_EXCEEDED } from '../../include/linux/icmp.ts'
-import { INET_ECN_MASK, ip_hdr, ip_hdrlen, ip_is_fragment, type iphdr } from '../../include/linux/ip.ts'
+import { INET_ECN_MASK, ip_hdr, ip_hdrlen, type iphdr } from '../../include/linux/ip.ts'
 import { jhash_3words } from '../../include/linux/jhash.ts'
 import type { net_device } from '../../include/linux/netdevice.ts'
 import { CHECKSUM_NONE, CHECKSUM_UNNECESSARY, type sk_buff, skb_dst, skb_network_offset } from '../../include/linux/skbuff.ts'
-import { GFP_ATOMIC, type kmem_cache } from '../../include/linux/slab.ts'
+import type { kmem_cache } from '../../include/linux/slab.ts'
 import { from_timer, type timer_list } from '../../include/linux/timer.ts'
 import type { ref } from '../../include/linux/types.ts'
 import {
@@ -45,16 +44,7 @@ import { jiffies, mod_timer } from '../../kernel/time/timer.ts'
 import { dev_get_by_index_rcu } from '../core/dev.ts'
 import { skb_dst_drop } from '../core/dst.ts'
 import { register_pernet_subsys } from '../core/net_namespace.ts'
-import {
-  kfree_skb,
-  kfree_skb_reason,
-  pskb_may_pull,
-  pskb_pull,
-  pskb_trim_rcsum,
-  skb_clear_hash,
-  skb_orphan,
-  skb_share_check,
-} from '../core/skbuff.ts'
+import { kfree_skb, kfree_skb_reason, pskb_pull, pskb_trim_rcsum, skb_orphan } from '../core/skbuff.ts'
 import { l3mdev_master_ifindex_rcu } from '../l3mdev/l3mdev.ts'
 import { icmp_send } from './icmp.ts'
 import {
@@ -326,26 +316,6 @@ export const ip_defrag = kfunc('ip_defrag', (n: net, skb: sk_buff, user: number)
   n.mib.ip.ReasmFails++
   kfree_skb(skb)
   return -ENOMEM
-})
-
-/** the same for packets that never came to IP: taps and MACVLANs. Null when the packet waits or is gone. */
-export const ip_check_defrag = kfunc('ip_check_defrag', (n: net, in_skb: sk_buff, user: number): sk_buff | null => {
-  if (in_skb.protocol !== ETH_P_IP) return in_skb
-  const iph = ip_hdr(in_skb)
-  const netoff = skb_network_offset(in_skb)
-  if (iph.ihl < 5 || iph.version !== 4) return in_skb
-  const len = iph.tot_len
-  if (in_skb.len < netoff + len || len < iph.ihl * 4 || !ip_is_fragment(iph)) return in_skb
-  const skb = skb_share_check(in_skb, GFP_ATOMIC)
-  if (skb === null) return null
-  if (!pskb_may_pull(skb, netoff + iph.ihl * 4) || pskb_trim_rcsum(skb, netoff + len)) {
-    kfree_skb(skb)
-    return null
-  }
-  IPCB(skb).reset()
-  if (ip_defrag(n, skb, user)) return null
-  skb_clear_hash(skb)
-  return skb
 })
 
 const hash_key = (k: frag_v4_compare_key): number =>

@@ -427,10 +427,6 @@ export const ip_sock_set_mtu_discover = kfunc('ip_sock_set_mtu_discover', (sk: s
   return 0
 })
 
-export const ip_sock_set_pktinfo = kfunc('ip_sock_set_pktinfo', (sk: sock): void => inet_set_bit(F.INET_FLAGS_PKTINFO, sk))
-export const ip_sock_set_recverr = kfunc('ip_sock_set_recverr', (sk: sock): void => inet_set_bit(F.INET_FLAGS_RECVERR, sk))
-export const ip_sock_set_freebind = kfunc('ip_sock_set_freebind', (sk: sock): void => inet_set_bit(F.INET_FLAGS_FREEBIND, sk))
-
 /** struct ip_mreqn or the shorter struct ip_mreq; an in_addr alone is the interface's address */
 function read_mreq(optval: Uint8Array, optlen: number): ip_mreqn {
   if (optlen >= 12)

@@ -4,6 +4,8 @@ import { INET_DSCP_MASK, ip_hdr } from '../../include/linux/ip.ts'
 import type { net_device } from '../../include/linux/netdevice.ts'
 import { type sk_buff, skb_dst, skb_headroom } from '../../include/linux/skbuff.ts'
 import { GFP_ATOMIC } from '../../include/linux/slab.ts'
+import { AF_INET } from '../../include/linux/socket.ts'
+import { IS_ERR } from '../../include/linux/types.ts'
 import type { dst_entry } from '../../include/net/dst.ts'
 import { FLOWI_FLAG_ANYSRC, flowi4 } from '../../include/net/flow.ts'
 import { inet_sk_flowi_flags } from '../../include/net/inet_sock.ts'
@@ -12,6 +14,7 @@ import type { sock } from '../../include/net/sock.ts'
 import { skb_dst_drop, skb_dst_set } from '../core/dst.ts'
 import { pskb_expand_head } from '../core/skbuff.ts'
 import { l3mdev_master_ifindex } from '../l3mdev/l3mdev.ts'
+import { xfrm_decode_session, xfrm_lookup } from '../xfrm/xfrm_policy.ts'
 import { inet_addr_type_dev_table } from './fib_frontend.ts'
 import { ip_route_output_key } from './route.ts'
 
@@ -40,6 +43,12 @@ export const ip_route_me_harder = kfunc(
     skb_dst_drop(skb)
     skb_dst_set(skb, rt)
     if (rt.error) return rt.error
+    if (xfrm_decode_session(n, skb, fl4, AF_INET) === 0) {
+      skb_dst_set(skb, null)
+      const dst = xfrm_lookup(n, rt, fl4, sk, 0)
+      if (IS_ERR(dst)) return dst
+      skb_dst_set(skb, dst)
+    }
     const hh_len = rt.dev?.hard_header_len ?? 0
     if (skb_headroom(skb) < hh_len && pskb_expand_head(skb, (hh_len - skb_headroom(skb) + 15) & ~15, 0, GFP_ATOMIC))
       return -ENOMEM

@@ -6,6 +6,7 @@ import {
   RTN_UNREACHABLE,
   TCP_LISTEN,
 } from '../../include/generated/enums.ts'
+import { dotted } from '../../include/linux/in.ts'
 import { fs_initcall } from '../../include/linux/init.ts'
 import { be32, hex, proc_create_net, seq_line } from '../../include/linux/proc_fs.ts'
 import { RT_TABLE_MAIN, RTAX_ADVMSS, RTAX_RTT, RTAX_WINDOW } from '../../include/linux/rtnetlink.ts'
@@ -111,8 +112,7 @@ function arp_seq_show(n: net): string {
     (e: neighbour) => {
       if (e.dev.nd_net !== n || e.nud_state & NUD_NOARP || e.nud_state === 0) return
       const flags = e.nud_state & NUD_PERMANENT ? 6 : e.nud_state & NUD_VALID ? 2 : 0
-      const a = e.primary_key as number
-      const ip = [24, 16, 8, 0].map((s) => (a >>> s) & 255).join('.')
+      const ip = dotted(e.primary_key as number)
       const mac = [...e.ha.subarray(0, e.dev.addr_len)].map((b) => b.toString(16).padStart(2, '0')).join(':')
       const x = (v: number): string => `0x${v.toString(16).padEnd(10)}`
       out += `${ip.padEnd(16)} ${x(e.dev.type)}${x(flags)}${mac.padEnd(17)}     *        ${e.dev.name}\n`

@@ -35,12 +35,6 @@ export const inet_add_offload = kfunc('inet_add_offload', (prot: net_offload, pr
   return 0
 })
 
-export const inet_del_protocol = kfunc('inet_del_protocol', (prot: net_protocol, protocol: number): number => {
-  const ret = inet_protos[protocol] === prot ? 0 : -1
-  if (ret === 0) inet_protos[protocol] = null
-  return ret
-})
-
 core_initcall(() => {
   inet_protos = new Array<net_protocol | null>(MAX_INET_PROTOS).fill(null)
   inet_offloads = new Array<net_offload | null>(MAX_INET_PROTOS).fill(null)

@@ -63,14 +63,7 @@ import {
 } from '../../include/linux/inetdevice.ts'
 import { get_be32, INET_DSCP_MASK, IPTOS_TOS, ip_hdr, iphdr, put_be32 } from '../../include/linux/ip.ts'
 import type { net_device } from '../../include/linux/netdevice.ts'
-import {
-  RT_SCOPE_HOST,
-  RT_SCOPE_LINK,
-  RT_SCOPE_UNIVERSE,
-  RTAX_HOPLIMIT,
-  RTAX_LOCK,
-  RTAX_MTU,
-} from '../../include/linux/rtnetlink.ts'
+import { RT_SCOPE_HOST, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTAX_HOPLIMIT } from '../../include/linux/rtnetlink.ts'
 import { siphash_key_is_zero, siphash_key_t } from '../../include/linux/siphash.ts'
 import { type sk_buff, skb_dst } from '../../include/linux/skbuff.ts'
 import { type kmem_cache, SLAB_HWCACHE_ALIGN, SLAB_PANIC } from '../../include/linux/slab.ts'
@@ -79,7 +72,6 @@ import { spinlock_t } from '../../include/linux/spinlock.ts'
 import { IS_ERR, type ref } from '../../include/linux/types.ts'
 import {
   DST_NOXFRM,
-  DST_OBSOLETE_DEAD,
   DST_OBSOLETE_FORCE_CHK,
   DST_OBSOLETE_KILL,
   type dst_entry,
@@ -130,8 +122,6 @@ import {
   dst_blackhole_update_pmtu,
   dst_check,
   dst_dev_put,
-  dst_discard,
-  dst_discard_out,
   dst_hold,
   dst_hold_safe,
   dst_release,
@@ -177,7 +167,6 @@ import { ip_local_deliver } from './ip_input.ts'
 import { __ip_options_compile } from './ip_options.ts'
 import {
   __ip_local_out,
-  IP_MAX_MTU,
   ip_dst_init_metrics,
   ip_dst_metrics_put,
   ip_dst_mtu_configured,
@@ -209,7 +198,7 @@ export let rt_cache_stat = {
   out_slow_mc: 0,
 }
 let ipv4_dst_ops: dst_ops
-let ipv4_dst_blackhole_ops: dst_ops
+let _ipv4_dst_blackhole_ops: dst_ops
 let fnhe_lock: spinlock_t
 let rt_uncached_list: { lock: spinlock_t; head: Set<dst_entry> }
 let fnhe_hash_key: siphash_key_t
@@ -982,19 +971,6 @@ const find_exception = kfunc('find_exception', (nhc: fib_nh_common, daddr: numbe
   return null
 })
 
-export const ip_mtu_from_fib_result = kfunc('ip_mtu_from_fib_result', (res: fib_result, daddr: number): number => {
-  const nhc = res.nhc as fib_nh_common
-  const dev = nhc.nhc_dev as net_device
-  const { metrics } = (res.fi as fib_info).fib_metrics
-  let mtu = 0
-  if (dev.nd_net.ipv4.sysctl_ip_fwd_use_pmtu || (metrics[RTAX_LOCK - 1] ?? 0) & (1 << RTAX_MTU)) mtu = metrics[RTAX_MTU - 1] ?? 0
-  if (!mtu) {
-    const fnhe = find_exception(nhc, daddr)
-    if (fnhe !== null && jiffies() < fnhe.fnhe_expires) mtu = fnhe.fnhe_pmtu
-  }
-  return mtu || Math.min(dev.mtu, IP_MAX_MTU)
-})
-
 const rt_bind_exception = kfunc(
   'rt_bind_exception',
   (rt: rtable, fnhe: fib_nh_exception, daddr: number, do_cache: boolean): boolean => {
@@ -1672,28 +1648,6 @@ export const ip_route_output_key_hash_rcu = kfunc(
   },
 )
 
-export const ipv4_blackhole_route = kfunc('ipv4_blackhole_route', (n: net, dst_orig: dst_entry): dst_entry | number => {
-  const ort = dst_rtable(dst_orig)
-  const rt = dst_alloc(ipv4_dst_blackhole_ops, n.loopback_dev, DST_OBSOLETE_DEAD, 0) as rtable | null
-  if (rt !== null) {
-    rt.__use = 1
-    rt.input = dst_discard
-    rt.output = dst_discard_out
-    rt.rt_is_input = ort.rt_is_input
-    rt.rt_iif = ort.rt_iif
-    rt.rt_pmtu = ort.rt_pmtu
-    rt.rt_mtu_locked = ort.rt_mtu_locked
-    rt.rt_genid = rt_genid_ipv4(n)
-    rt.rt_flags = ort.rt_flags
-    rt.rt_type = ort.rt_type
-    rt.rt_uses_gateway = ort.rt_uses_gateway
-    rt.rt_gw_family = ort.rt_gw_family
-    rt.rt_gw4 = ort.rt_gw4
-  }
-  dst_release(dst_orig)
-  return rt ?? -ENOBUFS
-})
-
 export const ip_route_output_flow = kfunc('ip_route_output_flow', (n: net, flp4: flowi4, sk: sock | null): rtable | number => {
   const rt = __ip_route_output_key(n, flp4)
   if (IS_ERR(rt)) return rt
@@ -1745,7 +1699,7 @@ export const ip_rt_init = kfunc('ip_rt_init', (): number => {
     kmem_cachep,
     entries: 0,
   }
-  ipv4_dst_blackhole_ops = {
+  _ipv4_dst_blackhole_ops = {
     family: AF_INET,
     alloc: () => new rtable(),
     default_advmss: ipv4_default_advmss,

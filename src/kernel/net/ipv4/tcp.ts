@@ -163,7 +163,7 @@ import { NSEC_PER_SEC, type ref, USEC_PER_SEC } from '../../include/linux/types.
 import { inet_csk } from '../../include/net/inet_connection_sock.ts'
 import { INET_FLAGS_DEFER_CONNECT, inet_clear_bit, inet_sk, inet_test_bit } from '../../include/net/inet_sock.ts'
 import { inet_twsk } from '../../include/net/inet_timewait_sock.ts'
-import type { request_sock } from '../../include/net/request_sock.ts'
+import { inet_reqsk, type request_sock } from '../../include/net/request_sock.ts'
 import {
   SK_RST_REASON_TCP_ABORT_ON_CLOSE,
   SK_RST_REASON_TCP_ABORT_ON_LINGER,
@@ -183,6 +183,7 @@ import {
   TCP_SACK_SEEN,
   TCP_SKB_CB,
   TCP_STATE_MASK,
+  TCP_ULP_NAME_MAX,
   TCP_URG_READ,
   TCP_URG_VALID,
   TFO_CLIENT_ENABLE,
@@ -363,7 +364,7 @@ import {
   tcp_write_queue_empty,
   tcp_write_queue_tail,
 } from './tcp_inlines.ts'
-import { tcp_clear_retrans, tcp_data_ready, tcp_done_with_error, tcp_rcv_space_adjust } from './tcp_input.ts'
+import { tcp_clear_retrans, tcp_data_ready, tcp_done_with_error, tcp_rcv_space_adjust, tcp_send_rcvq } from './tcp_input.ts'
 import { tcp_time_wait } from './tcp_minisocks.ts'
 import {
   __tcp_push_pending_frames,
@@ -384,6 +385,7 @@ import {
 } from './tcp_output.ts'
 import { tcp_rate_check_app_limited } from './tcp_rate.ts'
 import { tcp_init_xmit_timers } from './tcp_timer.ts'
+import { tcp_set_ulp } from './tcp_ulp.ts'
 
 const TCP_CMSG_INQ = 1
 const TCP_CMSG_TS = 2
@@ -855,11 +857,16 @@ export const tcp_sendmsg_locked = kfunc('tcp_sendmsg_locked', (sk: sock, msg: ms
     }
 
     if (tp.repair) {
-      // what a restored connection had received is not restored here
-      end = tp.repair_queue === T.TCP_RECV_QUEUE ? OUT_NOPUSH : OUT
+      if (tp.repair_queue === T.TCP_RECV_QUEUE) {
+        copied = tcp_send_rcvq(sk, msg, size)
+        end = OUT_NOPUSH
+        break
+      }
       err = -EINVAL
-      if (tp.repair_queue === T.TCP_NO_QUEUE) end = OUT_ERR
-      if (end !== OUT) break
+      if (tp.repair_queue === T.TCP_NO_QUEUE) {
+        end = OUT_ERR
+        break
+      }
     }
 
     const sockc = new sockcm_cookie()
@@ -1531,10 +1538,6 @@ export const tcp_shutdown = kfunc('tcp_shutdown', (sk: sock, how: number): void 
 export const tcp_orphan_count_inc = (): void => {
   tcp_orphan_count.v++
 }
-export const tcp_orphan_count_dec = (): void => {
-  tcp_orphan_count.v--
-}
-export const tcp_orphan_count_sum = kfunc('tcp_orphan_count_sum', (): number => Math.max(tcp_orphan_count.v, 0))
 
 // Linux looks at a sum that a timer takes every 100 ms; with one processor there is nothing to sum up
 const tcp_too_many_orphans = kfunc(
@@ -1853,12 +1856,6 @@ export const __tcp_sock_set_cork = kfunc('__tcp_sock_set_cork', (sk: sock, on: b
   else __tcp_sock_set_cork_part_0(sk, on)
 })
 
-export const tcp_sock_set_cork = kfunc('tcp_sock_set_cork', (sk: sock, on: boolean): void => {
-  lock_sock(sk)
-  __tcp_sock_set_cork(sk, on)
-  release_sock(sk)
-})
-
 /** TCP_NODELAY takes effect at once, also on what is queued, unless corked */
 export const __tcp_sock_set_nodelay = kfunc('__tcp_sock_set_nodelay', (sk: sock, on: boolean): void => {
   if (on) {
@@ -1867,12 +1864,6 @@ export const __tcp_sock_set_nodelay = kfunc('__tcp_sock_set_nodelay', (sk: sock,
   } else {
     tcp_sk(sk).nonagle &= ~TCP_NAGLE_OFF
   }
-})
-
-export const tcp_sock_set_nodelay = kfunc('tcp_sock_set_nodelay', (sk: sock): void => {
-  lock_sock(sk)
-  __tcp_sock_set_nodelay(sk, true)
-  release_sock(sk)
 })
 
 const __tcp_sock_set_quickack = kfunc('__tcp_sock_set_quickack', (sk: sock, val: number): void => {
@@ -1886,12 +1877,6 @@ const __tcp_sock_set_quickack = kfunc('__tcp_sock_set_quickack', (sk: sock, val:
     tcp_cleanup_rbuf(sk, 1)
     if (!(val & 1)) inet_csk_enter_pingpong_mode(sk)
   }
-})
-
-export const tcp_sock_set_quickack = kfunc('tcp_sock_set_quickack', (sk: sock, val: number): void => {
-  lock_sock(sk)
-  __tcp_sock_set_quickack(sk, val)
-  release_sock(sk)
 })
 
 export const tcp_sock_set_syncnt = kfunc('tcp_sock_set_syncnt', (sk: sock, val: number): number => {
@@ -1972,8 +1957,7 @@ export const do_tcp_setsockopt = kfunc(
       case T.TCP_ULP:
         if (optlen < 1) return -EINVAL
         sockopt_lock_sock(sk)
-        // no upper layer protocol is registered
-        err = -ENOENT
+        err = tcp_set_ulp(sk, option_string(optval, Math.min(TCP_ULP_NAME_MAX - 1, optlen)))
         sockopt_release_sock(sk)
         return err
       case T.TCP_FASTOPEN_KEY:
@@ -2474,7 +2458,7 @@ export const tcp_done = kfunc('tcp_done', (sk: sock): void => {
 export const tcp_abort = kfunc('tcp_abort', (sk: sock, err: number): number => {
   const state = sk.sk_state
   if (state === TCP_NEW_SYN_RECV) {
-    const req = sk as unknown as request_sock
+    const req = inet_reqsk(sk)
     local_bh_disable()
     if (req.rsk_listener !== null) inet_csk_reqsk_queue_drop(req.rsk_listener, req)
     local_bh_enable()

@@ -27,7 +27,7 @@ import {
   tcp_sk,
 } from '../../include/net/tcp.ts'
 import { declare_module } from '../../kernel/module/kmod.ts'
-import { msecs_to_jiffies } from '../../kernel/time/timer.ts'
+import { _msecs_to_jiffies } from '../../kernel/time/timer.ts'
 import { minmax_get, minmax_reset, minmax_running_max } from '../../lib/win_minmax.ts'
 import { tcp_register_congestion_control } from './tcp_cong.ts'
 import {
@@ -495,7 +495,7 @@ const bbr_update_min_rtt = kfunc('bbr_update_min_rtt', (sk: sock, rs: rate_sampl
   if (ca.mode === BBR_PROBE_RTT) {
     tp.app_limited = (tp.delivered + tcp_packets_in_flight(tp)) >>> 0 || 1
     if (!ca.probe_rtt_done_stamp && tcp_packets_in_flight(tp) <= bbr_cwnd_min_target) {
-      ca.probe_rtt_done_stamp = (tcp_jiffies32() + msecs_to_jiffies(bbr_probe_rtt_mode_ms)) >>> 0
+      ca.probe_rtt_done_stamp = (tcp_jiffies32() + _msecs_to_jiffies(bbr_probe_rtt_mode_ms)) >>> 0
       ca.probe_rtt_round_done = false
       ca.next_rtt_delivered = tp.delivered
     } else if (ca.probe_rtt_done_stamp) {

@@ -138,32 +138,6 @@ export const tcp_register_congestion_control = kfunc('tcp_register_congestion_co
   return ret
 })
 
-export const tcp_unregister_congestion_control = kfunc('tcp_unregister_congestion_control', (ca: tcp_congestion_ops): void => {
-  spin_lock(tcp_cong_list_lock)
-  tcp_cong_list = tcp_cong_list.filter((e) => e !== ca)
-  spin_unlock(tcp_cong_list_lock)
-})
-
-/** @returns TCP_CA_UNSPEC when there is none of that name */
-export const tcp_ca_get_key_by_name = kfunc('tcp_ca_get_key_by_name', (name: string, ecn_ca: { v: boolean }): number => {
-  let key = TCP_CA_UNSPEC
-  rcu_read_lock()
-  const ca = tcp_ca_find_autoload(name)
-  if (ca) {
-    key = ca.key
-    ecn_ca.v = (ca.flags & TCP_CONG_NEEDS_ECN) !== 0
-  }
-  rcu_read_unlock()
-  return key
-})
-
-export const tcp_ca_get_name_by_key = kfunc('tcp_ca_get_name_by_key', (key: number): string | null => {
-  rcu_read_lock()
-  const ca = tcp_ca_find_key(key)
-  rcu_read_unlock()
-  return ca ? ca.name : null
-})
-
 export const tcp_assign_congestion_control = kfunc('tcp_assign_congestion_control', (sk: sock): void => {
   const net = sock_net(sk)
   const icsk = inet_csk(sk)

@@ -26,7 +26,7 @@ import {
   TCPF_SYN_SENT,
 } from '../../include/generated/enums.ts'
 import { early_initcall } from '../../include/linux/init.ts'
-import { INET_ECN_CE, INET_ECN_ECT_0, INET_ECN_MASK, INET_ECN_NOT_ECT } from '../../include/linux/ip.ts'
+import { INET_ECN_ECT_0, INET_ECN_MASK, INET_ECN_NOT_ECT } from '../../include/linux/ip.ts'
 import { list_del } from '../../include/linux/list.ts'
 import { RB_EMPTY_ROOT } from '../../include/linux/rbtree.ts'
 import { RTAX_CC_ALGO, RTAX_FEATURE_ECN, RTAX_FEATURE_TCP_USEC_TS, RTAX_RTO_MIN } from '../../include/linux/rtnetlink.ts'
@@ -48,7 +48,7 @@ import { inet_csk } from '../../include/net/inet_connection_sock.ts'
 import { INET_FLAGS_TRANSPARENT, inet_rsk, inet_sk, inet_test_bit } from '../../include/net/inet_sock.ts'
 import { inet_twsk, type tcp_timewait_sock, tcp_twsk } from '../../include/net/inet_timewait_sock.ts'
 import type { net } from '../../include/net/net_namespace.ts'
-import type { request_sock } from '../../include/net/request_sock.ts'
+import { inet_reqsk } from '../../include/net/request_sock.ts'
 import type { sock } from '../../include/net/sock.ts'
 import {
   after,
@@ -105,7 +105,6 @@ import { __tcp_push_pending_frames, tcp_chrono_start, tcp_current_mss, tcp_cwnd_
 
 /** no program is attached to a cgroup, no MPTCP, no keys: what the code asks for all the same */
 export const sk_is_mptcp = (_sk: sock): boolean => false
-export const rsk_is_mptcp = (_req: request_sock): boolean => false
 export const BPF_SOCK_OPS_TEST_FLAG = (tp: tcp_sock, flag: number): boolean => (tp.bpf_sock_ops_cb_flags & flag) !== 0
 export const BPF_SOCK_OPS_RTO_CB_FLAG = 1
 export const BPF_SOCK_OPS_RETRANS_CB_FLAG = 2
@@ -240,8 +239,6 @@ export const tcp_skb_timestamp_ts = (usec_ts: number | boolean, skb: sk_buff): n
   (usec_ts ? tcp_skb_timestamp_us(skb) : Math.floor(skb.tstamp / NSEC_PER_MSEC)) >>> 0
 export const tcp_tw_tsval = (tcptw: tcp_timewait_sock): number => (tcp_clock_ts(tcptw.tw_usec_ts) + tcptw.tw_ts_offset) >>> 0
 export const tcp_rsk_tsval = (treq: tcp_request_sock): number => (tcp_clock_ts(treq.req_usec_ts) + treq.ts_off) >>> 0
-
-export const tcp_v4_sdif = (_skb: sk_buff): number => 0
 
 export const tcp_skb_pcount = (skb: sk_buff): number => TCP_SKB_CB(skb).tcp_gso_segs
 export const tcp_skb_pcount_set = (skb: sk_buff, segs: number): void => {
@@ -498,11 +495,6 @@ export const tcp_rtx_queue_unlink_and_free = kfunc('tcp_rtx_queue_unlink_and_fre
   tcp_rtx_queue_unlink(skb, sk)
   tcp_wmem_free_skb(sk, skb)
 })
-/** the last queued buffer takes no more bytes */
-export const tcp_write_collapse_fence = (sk: sock): void => {
-  const skb = tcp_write_queue_tail(sk) ?? tcp_rtx_queue_tail(sk)
-  if (skb !== null) TCP_SKB_CB(skb).eor = 1
-}
 export const tcp_push_pending_frames = kfunc('tcp_push_pending_frames', (sk: sock): void => {
   if (tcp_send_head(sk) !== null) {
     const tp = tcp_sk(sk)
@@ -531,7 +523,7 @@ export const inet_sk_transparent = (sk: sock): boolean => {
     case TCP_TIME_WAIT:
       return inet_twsk(sk).tw_transparent !== 0
     case TCP_NEW_SYN_RECV:
-      return inet_rsk(sk as unknown as request_sock).no_srccheck !== 0
+      return inet_rsk(inet_reqsk(sk)).no_srccheck !== 0
   }
   return inet_test_bit(INET_FLAGS_TRANSPARENT, sk)
 }
@@ -543,8 +535,6 @@ export const tcp_notsent_lowat = (tp: tcp_sock): number => tp.notsent_lowat || s
 export const tcp_get_current_key = kfunc('tcp_get_current_key', (_sk: sock, out: tcp_key): void => {
   out.type = TCP_KEY_NONE
 })
-export const tcp_key_is_md5 = (_key: tcp_key): boolean => false
-export const tcp_key_is_ao = (_key: tcp_key): boolean => false
 
 /** microseconds until the retransmission timer is due, counted from when the oldest segment was sent; may be negative */
 export const tcp_rto_delta_us = kfunc('tcp_rto_delta_us', (sk: sock): number => {
@@ -595,9 +585,6 @@ export const tcp_call_bpf_3arg = kfunc(
   'tcp_call_bpf_3arg',
   (sk: sock, op: number, arg1: number, arg2: number, arg3: number): number => tcp_call_bpf(sk, op, 3, [arg1, arg2, arg3]),
 )
-export const tcp_clear_sock_ops_cb_flags = (sk: sock): void => {
-  tcp_sk(sk).bpf_sock_ops_cb_flags = 0
-}
 export const tcp_timeout_init = kfunc('tcp_timeout_init', (sk: sock): number => {
   let timeout = tcp_call_bpf(sk, BPF_SOCK_OPS_TIMEOUT_INIT, 0, null)
   if (timeout <= 0) timeout = TCP_TIMEOUT_INIT
@@ -637,8 +624,7 @@ export const tcp_mss_clamp = (tp: tcp_sock, mss: number): number => {
 export const tcp_passive_fastopen = (sk: sock): boolean => sk.sk_state === TCP_SYN_RECV && tcp_sk(sk).fastopen_rsk !== null
 export const dst_tcp_usec_ts = (dst: dst_entry): boolean => dst_feature(dst, RTAX_FEATURE_TCP_USEC_TS) !== 0
 
-/** include/net/inet_ecn.h */
-export const INET_ECN_is_ce = (dsfield: number): boolean => (dsfield & INET_ECN_MASK) === INET_ECN_CE
+// include/net/inet_ecn.h
 export const INET_ECN_is_not_ect = (dsfield: number): boolean => (dsfield & INET_ECN_MASK) === INET_ECN_NOT_ECT
 export const INET_ECN_is_capable = (dsfield: number): boolean => (dsfield & INET_ECN_ECT_0) !== 0
 export const INET_ECN_xmit = (sk: sock): void => {

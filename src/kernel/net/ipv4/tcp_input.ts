@@ -172,7 +172,7 @@ import { flowi4 } from '../../include/net/flow.ts'
 import { inet_csk } from '../../include/net/inet_connection_sock.ts'
 import { INET_FLAGS_TRANSPARENT, inet_rsk, inet_test_bit } from '../../include/net/inet_sock.ts'
 import type { linux_mib, net } from '../../include/net/net_namespace.ts'
-import type { request_sock, request_sock_ops } from '../../include/net/request_sock.ts'
+import { req_to_sk, type request_sock, type request_sock_ops } from '../../include/net/request_sock.ts'
 import type { sock } from '../../include/net/sock.ts'
 import {
   after,
@@ -4260,7 +4260,7 @@ export const tcp_ecn_create_request = kfunc(
       ((!ect || th.res1) && ecn_ok) ||
       tcp_ca_needs_ecn(listen_sk) ||
       (ecn_ok_dst & DST_FEATURE_ECN_CA) !== 0 ||
-      tcp_bpf_ca_needs_ecn(req as unknown as sock)
+      tcp_bpf_ca_needs_ecn(req_to_sk(req))
     )
       inet_rsk(req).ecn_ok = 1
   },
@@ -4425,7 +4425,7 @@ export const tcp_conn_request = kfunc(
       treq.txhash = net_tx_rndhash()
       treq.syn_tos = TCP_SKB_CB(skb).ip_dsfield
       tcp_openreq_init_rwin(req, sk, dst)
-      sk_rx_queue_set(req as unknown as sock, skb)
+      sk_rx_queue_set(req_to_sk(req), skb)
 
       let fastopen_sk: sock | null = null
       if (!want_cookie) {
@@ -4447,7 +4447,7 @@ export const tcp_conn_request = kfunc(
       } else {
         treq.tfo_listener = false
         if (!want_cookie) {
-          req.timeout = tcp_timeout_init(req as unknown as sock)
+          req.timeout = tcp_timeout_init(req_to_sk(req))
           if (!inet_csk_reqsk_queue_hash_add(sk, req, req.timeout)) {
             reqsk_free(req)
             dst_release(dst)

@@ -74,7 +74,7 @@ import { INET_FLAGS_RECVERR, inet_rsk, inet_sk, inet_test_bit } from '../../incl
 import { type inet_timewait_sock, inet_twsk, tcp_twsk, type timewait_sock_ops } from '../../include/net/inet_timewait_sock.ts'
 import { IP_REPLY_ARG_NOSRCCHECK, IPCB, inet_sdif, ip_options, ip_reply_arg } from '../../include/net/ip.ts'
 import { type net, net_eq } from '../../include/net/net_namespace.ts'
-import type { request_sock, request_sock_ops } from '../../include/net/request_sock.ts'
+import { inet_reqsk, req_to_sk, type request_sock, type request_sock_ops } from '../../include/net/request_sock.ts'
 import { skb_rtable } from '../../include/net/route.ts'
 import { SK_RST_REASON_TCP_TIMEWAIT_SOCKET, sk_rst_convert_drop_reason } from '../../include/net/rstreason.ts'
 import type { proto, sock } from '../../include/net/sock.ts'
@@ -468,7 +468,7 @@ const do_redirect = kfunc('do_redirect', (skb: sk_buff, sk: sock): void => {
 
 /** an ICMP error about a handshake that is not done */
 export const tcp_req_err = kfunc('tcp_req_err', (sk: sock, seq: number, abort: boolean): void => {
-  const req = sk as unknown as request_sock
+  const req = inet_reqsk(sk)
   const net = sk.sk_net
 
   if (seq !== tcp_rsk(req).snt_isn) {
@@ -857,7 +857,7 @@ const tcp_v4_send_synack = kfunc(
 
       if (sk.sk_net.ipv4.sysctl_tcp_reflect_tos) tos = (tcp_rsk(req).syn_tos & ~INET_ECN_MASK) | (tos & INET_ECN_MASK)
 
-      if (!INET_ECN_is_capable(tos) && tcp_bpf_ca_needs_ecn(req as unknown as sock)) tos |= INET_ECN_ECT_0
+      if (!INET_ECN_is_capable(tos) && tcp_bpf_ca_needs_ecn(req_to_sk(req))) tos |= INET_ECN_ECT_0
 
       rcu_read_lock()
       err = ip_build_and_send_pkt(skb, sk, ireq.ir_loc_addr, ireq.ir_rmt_addr, ireq.ireq_opt, tos)
@@ -1315,7 +1315,7 @@ export const tcp_v4_rcv = kfunc('tcp_v4_rcv', (skb: sk_buff): number => {
     }
 
     if (sk.sk_state === TCP_NEW_SYN_RECV) {
-      const req = sk as unknown as request_sock
+      const req = inet_reqsk(sk)
       const req_stolen = { v: false }
       let nsk: sock | null = null
 
@@ -1334,7 +1334,7 @@ export const tcp_v4_rcv = kfunc('tcp_v4_rcv', (skb: sk_buff): number => {
         break
       }
       if (sk.sk_state !== TCP_LISTEN) {
-        nsk = reuseport_migrate_sock(sk, req as unknown as sock, skb)
+        nsk = reuseport_migrate_sock(sk, req_to_sk(req), skb)
         if (nsk === null) {
           inet_csk_reqsk_queue_drop_and_put(sk, req)
           continue

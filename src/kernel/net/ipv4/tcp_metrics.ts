@@ -25,7 +25,7 @@ import { tcp_fastopen_cookie, tcp_sk } from '../../include/net/tcp.ts'
 import { spin_lock, spin_lock_bh, spin_unlock, spin_unlock_bh } from '../../kernel/locking/spinlock.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { jiffies, jiffies_to_usecs } from '../../kernel/time/timer.ts'
-import { kfree, kzalloc } from '../../mm/slub.ts'
+import { kzalloc } from '../../mm/slub.ts'
 import { dst_dev_net_rcu } from '../core/dst.ts'
 import { __sk_dst_get, sk_dst_confirm, sock_net } from '../core/sock.ts'
 import { tcp_in_initial_slowstart, tcp_in_slow_start, tcp_rto_min, tcp_snd_cwnd } from './tcp_inlines.ts'
@@ -367,28 +367,6 @@ export const tcp_fastopen_cache_set = kfunc(
     rcu_read_unlock()
   },
 )
-
-/** forgets every peer of a namespace, of all for null */
-export const tcp_metrics_flush_all = kfunc('tcp_metrics_flush_all', (net: net | null): void => {
-  tcp_metrics_hash.forEach((head, row) => {
-    if (head === null) return
-    spin_lock_bh(tcp_metrics_lock)
-    let kept: tcp_metrics_block | null = null
-    let last: tcp_metrics_block | null = null
-    for (let tm: tcp_metrics_block | null = head; tm !== null; tm = tm.tcpm_next) {
-      if (net === null ? tm.tcpm_net.ns.count === 0 : tm.tcpm_net === net) {
-        if (tm.mem !== null) kfree(tm.mem)
-        continue
-      }
-      if (last === null) kept = tm
-      else last.tcpm_next = tm
-      last = tm
-    }
-    if (last !== null) last.tcpm_next = null
-    tcp_metrics_hash[row] = kept
-    spin_unlock_bh(tcp_metrics_lock)
-  })
-})
 
 early_initcall(() => {
   tcp_metrics_hash = []

@@ -27,7 +27,7 @@ import { inet_csk } from '../../include/net/inet_connection_sock.ts'
 import { INET_FLAGS_TRANSPARENT, inet_rsk, inet_test_bit } from '../../include/net/inet_sock.ts'
 import { type inet_timewait_sock, type tcp_timewait_sock, tcp_twsk, twsk_net } from '../../include/net/inet_timewait_sock.ts'
 import type { net } from '../../include/net/net_namespace.ts'
-import type { request_sock } from '../../include/net/request_sock.ts'
+import { req_to_sk, type request_sock } from '../../include/net/request_sock.ts'
 import { SK_RST_REASON_INVALID_SYN } from '../../include/net/rstreason.ts'
 import type { sock } from '../../include/net/sock.ts'
 import {
@@ -326,7 +326,7 @@ export const tcp_openreq_init_rwin = kfunc(
     if (sk_listener.sk_userlocks & SOCK_RCVBUF_LOCK && (req.rsk_window_clamp > full_space || req.rsk_window_clamp === 0))
       req.rsk_window_clamp = full_space
 
-    let rcv_wnd = tcp_rwnd_init_bpf(req as unknown as sock)
+    let rcv_wnd = tcp_rwnd_init_bpf(req_to_sk(req))
     if (rcv_wnd === 0) rcv_wnd = dst_metric(dst, RTAX_INITRWND)
     else if (full_space < rcv_wnd * mss) full_space = rcv_wnd * mss
 

@@ -141,7 +141,7 @@ import { flowi4 } from '../../include/net/flow.ts'
 import { inet_csk } from '../../include/net/inet_connection_sock.ts'
 import { inet_rsk, inet_sk } from '../../include/net/inet_sock.ts'
 import type { net } from '../../include/net/net_namespace.ts'
-import type { request_sock } from '../../include/net/request_sock.ts'
+import { req_to_sk, type request_sock } from '../../include/net/request_sock.ts'
 import type { sock } from '../../include/net/sock.ts'
 import {
   after,
@@ -245,6 +245,7 @@ import {
   inet_csk_reset_xmit_timer,
   inet_csk_schedule_ack,
 } from './inet_connection_sock.ts'
+import { cookie_init_timestamp } from './syncookies.ts'
 import { tcp_stream_alloc_skb, tcp_wmem_schedule, tcp_write_queue_purge } from './tcp.ts'
 import { tcp_ca_find_key } from './tcp_cong.ts'
 import { tcp_fastopen_cookie_check } from './tcp_fastopen.ts'
@@ -2188,7 +2189,7 @@ export const tcp_make_synack = kfunc(
     skb_reserve(skb, MAX_TCP_HEADER)
     switch (synack_type) {
       case TCP_SYNACK_NORMAL:
-        skb_set_owner_w(skb, req as unknown as sock)
+        skb_set_owner_w(skb, req_to_sk(req))
         break
       case TCP_SYNACK_COOKIE:
         // nothing is kept of the request
@@ -2201,12 +2202,16 @@ export const tcp_make_synack = kfunc(
     const mss = tcp_mss_clamp(tp, tcp_dst_advmss(dst))
     opts.clear()
     const now = tcp_clock_ns()
-    skb_set_delivery_time(skb, now, SKB_CLOCK_MONOTONIC)
-    if (!treq.snt_synack) treq.snt_synack = tcp_skb_timestamp_us(skb)
+    if (synack_type === TCP_SYNACK_COOKIE && ireq.tstamp_ok)
+      skb_set_delivery_time(skb, cookie_init_timestamp(req, now), SKB_CLOCK_MONOTONIC)
+    else {
+      skb_set_delivery_time(skb, now, SKB_CLOCK_MONOTONIC)
+      if (!treq.snt_synack) treq.snt_synack = tcp_skb_timestamp_us(skb)
+    }
     rcu_read_lock()
     if (treq.af_specific !== null) {
       if (tracer.on) traceIndirect('tcp_rsk(req)->af_specific->req_md5_lookup', nameOf(treq.af_specific.req_md5_lookup))
-      treq.af_specific.req_md5_lookup(sk, req as unknown as sock)
+      treq.af_specific.req_md5_lookup(sk, req_to_sk(req))
     }
     skb_set_hash(skb, treq.txhash, PKT_HASH_TYPE_L4)
     TCP_SKB_CB(skb).tcp_flags = TCPHDR_SYN | TCPHDR_ACK

@@ -31,6 +31,8 @@ import {
   SKB_GSO_FRAGLIST,
   SKB_GSO_UDP,
   SKB_GSO_UDP_L4,
+  SKB_GSO_UDP_TUNNEL,
+  SKB_GSO_UDP_TUNNEL_CSUM,
   SOCK_BINDADDR_LOCK,
   SOCK_BINDPORT_LOCK,
   SOCK_BROADCAST,
@@ -398,7 +400,8 @@ export const udp_unexpected_gso = kfunc('udp_unexpected_gso', (sk: sock, skb: sk
   const { gso_type } = skb_shinfo(skb)
   if (gso_type & SKB_GSO_UDP_L4 && !udp_test_bit(UDP_FLAGS_ACCEPT_L4, sk)) return true
   if (gso_type & SKB_GSO_FRAGLIST && !udp_test_bit(UDP_FLAGS_ACCEPT_FRAGLIST, sk)) return true
-  return udp_encap_needed() && udp_sk(sk).encap_rcv !== null
+  const tunnelled = gso_type & (SKB_GSO_UDP_TUNNEL | SKB_GSO_UDP_TUNNEL_CSUM)
+  return udp_encap_needed() && udp_sk(sk).encap_rcv !== null && !tunnelled
 })
 
 export const copy_linear_skb = kfunc(
@@ -771,9 +774,6 @@ const __udp_is_mcast_sock = kfunc(
 
 export const udp_encap_enable = kfunc('udp_encap_enable', (): void => {
   udp_encap_needed_key++
-})
-export const udp_encap_disable = kfunc('udp_encap_disable', (): void => {
-  udp_encap_needed_key--
 })
 export const udp_tunnel_encap_enable = kfunc('udp_tunnel_encap_enable', (sk: sock): void => {
   if (!udp_test_and_set_bit(UDP_FLAGS_ENCAP_ENABLED, sk)) udp_encap_enable()
@@ -1436,27 +1436,6 @@ export const __skb_recv_udp = kfunc(
     return null
   },
 )
-
-export const skb_recv_udp = kfunc('skb_recv_udp', (sk: sock, flags: number, err: ref<number>): sk_buff | null =>
-  __skb_recv_udp(sk, flags, { v: 0 }, err),
-)
-
-export const udp_read_skb = kfunc('udp_read_skb', (sk: sock, recv_actor: (sk: sock, skb: sk_buff) => number): number => {
-  const err: ref<number> = { v: 0 }
-  for (;;) {
-    const skb = skb_recv_udp(sk, MSG_DONTWAIT, err)
-    if (skb === null) return err.v
-    if (!udp_lib_checksum_complete(skb)) {
-      skb.dev = null
-      return recv_actor(sk, skb)
-    }
-    const m = sock_net(sk).mib.udp
-    m.InCsumErrors++
-    m.InErrors++
-    sk.sk_drops++
-    kfree_skb(skb)
-  }
-})
 
 export const udp_recvmsg = kfunc(
   'udp_recvmsg',

@@ -9,7 +9,6 @@ import {
   IPV6_ADDR_MULTICAST,
   IPV6_ADDR_SCOPE_GLOBAL,
   IPV6_ADDR_SCOPE_LINKLOCAL,
-  IPV6_ADDR_SCOPE_MASK,
   IPV6_ADDR_SCOPE_NODELOCAL,
   IPV6_ADDR_SCOPE_SITELOCAL,
   IPV6_ADDR_SITELOCAL,
@@ -58,7 +57,6 @@ export const __ipv6_addr_type = kfunc('__ipv6_addr_type', (addr: in6_addr): numb
 })
 
 export const ipv6_addr_type = kfunc('ipv6_addr_type', (addr: in6_addr): number => __ipv6_addr_type(addr) & 0xffff)
-export const ipv6_addr_scope = kfunc('ipv6_addr_scope', (addr: in6_addr): number => __ipv6_addr_type(addr) & IPV6_ADDR_SCOPE_MASK)
 export const __ipv6_addr_src_scope = (type: number): number => (type === IPV6_ADDR_ANY ? -1 : type >> 16)
 export const __ipv6_addr_needs_scope_id = (type: number): boolean =>
   (type & IPV6_ADDR_LINKLOCAL) !== 0 ||

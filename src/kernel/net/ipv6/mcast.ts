@@ -608,14 +608,6 @@ const mld_ifc_event = kfunc('mld_ifc_event', (idev: inet6_dev): void => {
 
 // ---- a device comes and goes
 
-/** a slave of a bridge leaves its groups: they are the bridge's now */
-export const ipv6_mc_unmap = kfunc('ipv6_mc_unmap', (idev: inet6_dev): void => {
-  mutex_lock(idev.mc_lock)
-  for (const i of idev.mc_list) igmp6_group_dropped(i)
-  mutex_unlock(idev.mc_lock)
-})
-export const ipv6_mc_remap = kfunc('ipv6_mc_remap', (idev: inet6_dev): void => ipv6_mc_up(idev))
-
 export const ipv6_mc_down = kfunc('ipv6_mc_down', (idev: inet6_dev): void => {
   mutex_lock(idev.mc_lock)
   for (const i of idev.mc_list) igmp6_group_dropped(i)

@@ -31,7 +31,7 @@ import {
   ENOPROTOOPT,
   EOPNOTSUPP,
 } from '../../include/linux/errno.ts'
-import { ICMPV6_PKT_TOOBIG } from '../../include/linux/icmpv6.ts'
+import { ICMPV6_PKT_TOOBIG, NDISC_REDIRECT } from '../../include/linux/icmpv6.ts'
 import {
   IPPROTO_ICMPV6,
   IPV6_ADDR_ANY,
@@ -110,6 +110,7 @@ import {
   kfree_skb,
   nf_reset_ct,
   sk_skb_reason_drop,
+  skb_checksum_complete,
   skb_clone,
   skb_copy_bits,
   skb_csum_unnecessary,
@@ -160,7 +161,7 @@ import {
 import { ipv6_getsockopt, ipv6_setsockopt } from './ipv6_sockglue.ts'
 import { inet6_mc_check } from './mcast.ts'
 import { ip6_dst_hoplimit } from './output_core.ts'
-import { ip6_sk_update_pmtu } from './route.ts'
+import { ip6_sk_redirect, ip6_sk_update_pmtu } from './route.ts'
 
 const RAW_HTABLE_SIZE = 256
 const IPPROTO_RAW = 255
@@ -287,6 +288,10 @@ const rawv6_err = kfunc('rawv6_err', (sk: sock, skb: sk_buff, type: number, code
     ip6_sk_update_pmtu(skb, sk, info)
     harderr = inet6_sk(sk).pmtudisc === IPV6_PMTUDISC_DO
   }
+  if (type === NDISC_REDIRECT) {
+    ip6_sk_redirect(skb, sk)
+    return
+  }
   if (recverr) ipv6_icmp_error(sk, skb, err.v, 0, info, skb.data + (inet_test_bit(INET_FLAGS_HDRINCL, sk) ? 0 : offset))
   if (recverr || harderr) {
     sk.sk_err = err.v
@@ -317,10 +322,8 @@ const drop = (sk: sock, skb: sk_buff, reason: number): number => {
   return NET_RX_DROP
 }
 
-const checksum_wrong = (skb: sk_buff): boolean => !skb_csum_unnecessary(skb) && __skb_checksum_complete(skb) !== 0
-
 const rawv6_rcv_skb = kfunc('rawv6_rcv_skb', (sk: sock, skb: sk_buff): number => {
-  if (raw6_sk(sk).checksum && checksum_wrong(skb)) return drop(sk, skb, SKB_DROP_REASON_SKB_CSUM)
+  if (raw6_sk(sk).checksum && skb_checksum_complete(skb)) return drop(sk, skb, SKB_DROP_REASON_SKB_CSUM)
   skb_dst_drop(skb)
   const reason: ref<number> = { v: 0 }
   if (sock_queue_rcv_skb_reason(sk, skb, reason) < 0) {
@@ -341,7 +344,7 @@ export const rawv6_rcv = kfunc('rawv6_rcv', (sk: sock, skb: sk_buff): number => 
     if (!csum_ipv6_magic(saddr, daddr, skb.len, inet_num, skb.csum)) skb.ip_summed = CHECKSUM_UNNECESSARY
   }
   if (!skb_csum_unnecessary(skb)) skb.csum = ~csum_ipv6_magic(saddr, daddr, skb.len, inet_num, 0) & 0xffff
-  if (inet_test_bit(INET_FLAGS_HDRINCL, sk) && checksum_wrong(skb)) return drop(sk, skb, SKB_DROP_REASON_SKB_CSUM)
+  if (inet_test_bit(INET_FLAGS_HDRINCL, sk) && skb_checksum_complete(skb)) return drop(sk, skb, SKB_DROP_REASON_SKB_CSUM)
   rawv6_rcv_skb(sk, skb)
   return 0
 })

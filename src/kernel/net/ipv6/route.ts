@@ -196,13 +196,6 @@ export const ip6_sk_dst_store_flow = kfunc('ip6_sk_dst_store_flow', (sk: sock, d
 
 export const ipv6_unicast_destination = (skb: sk_buff): boolean =>
   (dst_rt6_info(skb_dst(skb) as dst_entry).rt6i_flags & RTF_LOCAL) !== 0
-export const ipv6_anycast_destination = (dst: dst_entry, daddr: in6_addr): boolean => {
-  const rt = dst_rt6_info(dst)
-  return (
-    (rt.rt6i_flags & RTF_ANYCAST) !== 0 ||
-    (rt.rt6i_dst.plen < 127 && !(rt.rt6i_flags & (RTF_GATEWAY | RTF_NONEXTHOP)) && ipv6_addr_equal(rt.rt6i_dst.addr, daddr))
-  )
-}
 
 export const dst6_mtu = kfunc('dst6_mtu', (dst: dst_entry): number => {
   const { mtu } = dst.ops

@@ -93,7 +93,7 @@ import type { inet_skb_parm } from '../../include/net/ip.ts'
 import { dst_rt6_info } from '../../include/net/ip6_fib.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import { ICMP6_INC_STATS, IP6_INC_STATS, net_ipv6 } from '../../include/net/netns_ipv6.ts'
-import type { request_sock, request_sock_ops } from '../../include/net/request_sock.ts'
+import { inet_reqsk, req_to_sk, type request_sock, type request_sock_ops } from '../../include/net/request_sock.ts'
 import { SK_RST_REASON_TCP_TIMEWAIT_SOCKET, sk_rst_convert_drop_reason } from '../../include/net/rstreason.ts'
 import type { proto, sock } from '../../include/net/sock.ts'
 import {
@@ -610,7 +610,7 @@ const tcp_v6_send_synack = kfunc(
 
       let { tclass } = np
       if (sk.sk_net.ipv4.sysctl_tcp_reflect_tos) tclass = (tcp_rsk(req).syn_tos & ~INET_ECN_MASK) | (tclass & INET_ECN_MASK)
-      if (!INET_ECN_is_capable(tclass) && tcp_bpf_ca_needs_ecn(req as unknown as sock)) tclass |= INET_ECN_ECT_0
+      if (!INET_ECN_is_capable(tclass) && tcp_bpf_ca_needs_ecn(req_to_sk(req))) tclass |= INET_ECN_ECT_0
 
       rcu_read_lock()
       err = ip6_xmit(sk, skb, fl6, skb.mark || sk.sk_mark, np.opt, tclass, sk.sk_priority)
@@ -1192,7 +1192,7 @@ export const tcp_v6_rcv = kfunc('tcp_v6_rcv', (skb: sk_buff): number => {
     }
 
     if (sk.sk_state === TCP_NEW_SYN_RECV) {
-      const req = sk as unknown as request_sock
+      const req = inet_reqsk(sk)
       const req_stolen = { v: false }
       let nsk: sock | null = null
 
@@ -1211,7 +1211,7 @@ export const tcp_v6_rcv = kfunc('tcp_v6_rcv', (skb: sk_buff): number => {
         break
       }
       if (sk.sk_state !== TCP_LISTEN) {
-        nsk = reuseport_migrate_sock(sk, req as unknown as sock, skb)
+        nsk = reuseport_migrate_sock(sk, req_to_sk(req), skb)
         if (nsk === null) {
           inet_csk_reqsk_queue_drop_and_put(sk, req)
           continue

@@ -37,7 +37,7 @@ import {
   ENOENT,
   ENOMEM,
 } from '../../include/linux/errno.ts'
-import { ICMPV6_DEST_UNREACH, ICMPV6_PKT_TOOBIG, ICMPV6_PORT_UNREACH } from '../../include/linux/icmpv6.ts'
+import { ICMPV6_DEST_UNREACH, ICMPV6_PKT_TOOBIG, ICMPV6_PORT_UNREACH, NDISC_REDIRECT } from '../../include/linux/icmpv6.ts'
 import {
   IPV6_FLOWINFO_MASK,
   IPV6_FLOWLABEL_MASK,
@@ -135,6 +135,7 @@ import {
   sk_incoming_cpu_update,
   sk_peek_offset,
   sock_net,
+  sock_net_uid,
   sock_pfree,
   sock_put,
   sock_recv_cmsgs,
@@ -208,7 +209,14 @@ import { ipv6_getsockopt, ipv6_setsockopt } from './ipv6_sockglue.ts'
 import { inet6_mc_check } from './mcast.ts'
 import { ip6_dst_hoplimit } from './output_core.ts'
 import { INET6_PROTO_FINAL, INET6_PROTO_NOPOLICY, inet6_add_protocol } from './protocol.ts'
-import { ip6_sk_accept_pmtu, ip6_sk_update_pmtu, rt6_get_cookie } from './route.ts'
+import {
+  ip6_redirect,
+  ip6_sk_accept_pmtu,
+  ip6_sk_redirect,
+  ip6_sk_update_pmtu,
+  ip6_update_pmtu,
+  rt6_get_cookie,
+} from './route.ts'
 
 let udp6_ehash_secret = 0
 
@@ -397,6 +405,15 @@ export const udpv6_recvmsg = kfunc(
 )
 
 /** an error came back: `offset` leads to the UDP header of what this host sent */
+const udpv6_err_update_exception = kfunc(
+  'udpv6_err_update_exception',
+  (n: net, skb: sk_buff, type: number, info: number): void => {
+    const ifindex = skb.dev?.ifindex ?? 0
+    if (type === ICMPV6_PKT_TOOBIG) ip6_update_pmtu(skb, n, info, ifindex, 0, sock_net_uid(n, null))
+    else if (type === NDISC_REDIRECT) ip6_redirect(skb, n, ifindex, 0, sock_net_uid(n, null))
+  },
+)
+
 const __udp6_lib_err = kfunc(
   '__udp6_lib_err',
   (
@@ -412,22 +429,25 @@ const __udp6_lib_err = kfunc(
     const n = dev.nd_net
     const hdr = new ipv6hdr(skb.head.bytes, skb.data)
     const uh = new udphdr(skb.head.bytes, skb.data + offset)
+    udpv6_err_update_exception(n, skb, type, info)
     const sk = __udp6_lib_lookup(n, hdr.daddr, uh.dest, hdr.saddr, uh.source, inet6_iif(skb), inet6_sdif(skb), udptable, null)
     if (sk === null) {
       ICMP6_INC_STATS(n, 'InErrors')
       return -ENOENT
     }
     const err: ref<number> = { v: 0 }
-    const harderr = icmpv6_err_convert(type, code, err)
+    let harderr = icmpv6_err_convert(type, code, err) !== 0
     if (type === ICMPV6_PKT_TOOBIG) {
       if (!ip6_sk_accept_pmtu(sk)) return 0
       ip6_sk_update_pmtu(skb, sk, info)
-      if (inet6_sk(sk).pmtudisc !== IPV6_PMTUDISC_DONT) {
-        if (!inet_test_bit(INET_FLAGS_RECVERR6, sk) && sk.sk_state !== TCP_ESTABLISHED) return 0
-      }
+      if (inet6_sk(sk).pmtudisc !== IPV6_PMTUDISC_DONT) harderr = true
+    }
+    if (type === NDISC_REDIRECT) {
+      ip6_sk_redirect(skb, sk)
+      return 0
     }
     if (!inet_test_bit(INET_FLAGS_RECVERR6, sk)) {
-      if ((!harderr && type !== ICMPV6_PKT_TOOBIG) || sk.sk_state !== TCP_ESTABLISHED) return 0
+      if (!harderr || sk.sk_state !== TCP_ESTABLISHED) return 0
     } else ipv6_icmp_error(sk, skb, err.v, uh.dest, info, uh.at + SIZEOF_UDPHDR)
     sk.sk_err = err.v
     sk_error_report(sk)

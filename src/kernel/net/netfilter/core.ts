@@ -326,4 +326,3 @@ export const nf_ct_set_closing = kfunc('nf_ct_set_closing', (nfct: nf_conntrack 
 })
 
 export { nf_reset_ct, nf_reset_trace } from '../core/skbuff.ts'
-export const nf_skip_egress = (_skb: sk_buff, _skip: boolean): void => {}

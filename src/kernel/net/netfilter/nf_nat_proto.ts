@@ -10,7 +10,7 @@ import {
   NFPROTO_INET,
   NFPROTO_IPV4,
 } from '../../include/generated/enums.ts'
-import { EINVAL } from '../../include/linux/errno.ts'
+import { EHOSTUNREACH, EINVAL, ENOMEM } from '../../include/linux/errno.ts'
 import { icmphdr } from '../../include/linux/icmp.ts'
 import { ip_hdr, ip_hdrlen, iphdr } from '../../include/linux/ip.ts'
 import {
@@ -21,9 +21,13 @@ import {
   type nf_hook_state,
   type nf_hookfn,
 } from '../../include/linux/netfilter.ts'
-import { CHECKSUM_PARTIAL, type sk_buff } from '../../include/linux/skbuff.ts'
+import { CHECKSUM_PARTIAL, type sk_buff, skb_dst, skb_headroom } from '../../include/linux/skbuff.ts'
+import { GFP_ATOMIC } from '../../include/linux/slab.ts'
+import { AF_INET } from '../../include/linux/socket.ts'
 import { tcphdr } from '../../include/linux/tcp.ts'
+import { IS_ERR } from '../../include/linux/types.ts'
 import { udphdr } from '../../include/linux/udp.ts'
+import { flowi4 } from '../../include/net/flow.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import {
   CTINFO2DIR,
@@ -41,11 +45,13 @@ import {
   nf_ct_protonum,
 } from '../../include/net/netfilter/nf_conntrack.ts'
 import { CSUM_MANGLED_0, csum_fold, csum_replace4 } from '../../lib/checksum.ts'
-import { skb_dst_drop } from '../core/dst.ts'
-import { skb_checksum, skb_ensure_writable, skb_orphan } from '../core/skbuff.ts'
+import { dst_hold_safe, skb_dst_drop, skb_dst_set } from '../core/dst.ts'
+import { pskb_expand_head, skb_checksum, skb_ensure_writable, skb_orphan } from '../core/skbuff.ts'
+import { sock_net } from '../core/sock.ts'
 import { inet_proto_csum_replace2, inet_proto_csum_replace4 } from '../core/utils.ts'
 import { ip_route_me_harder } from '../ipv4/netfilter.ts'
 import { inet_sk_transparent } from '../ipv4/tcp_inlines.ts'
+import { xfrm_decode_session, xfrm_lookup } from '../xfrm/xfrm_policy.ts'
 import { nf_ct_invert_tuple } from './nf_conntrack_core.ts'
 import { HOOK2MANIP, NF_NAT_MANIP_SRC, nf_nat_inet_fn, nf_nat_register_fn, nf_nat_unregister_fn } from './nf_nat_core.ts'
 import { nf_ip_checksum } from './utils.ts'
@@ -212,19 +218,48 @@ const nf_nat_ipv4_local_in = kfunc('nf_nat_ipv4_local_in', (priv: unknown, skb: 
   return ret
 })
 
-/** what IPsec would be asked again, by the new addresses: there are no policies */
-const nf_nat_ipv4_out = kfunc('nf_nat_ipv4_out', (priv: unknown, skb: sk_buff, state: nf_hook_state): number =>
-  nf_nat_ipv4_fn(priv, skb, state),
-)
+const drop_err = (err: number): number => (-err << NF_VERDICT_QBITS) | NF_DROP
+
+/** IPsec's policies are asked again, by the new addresses */
+const nf_xfrm_me_harder = kfunc('nf_xfrm_me_harder', (n: net, skb: sk_buff, family: number): number => {
+  const fl = new flowi4()
+  const err = xfrm_decode_session(n, skb, fl, family)
+  if (err < 0) return err
+  const old = skb_dst(skb)
+  if (old === null || !dst_hold_safe(old)) return -EHOSTUNREACH
+  const sk = skb.sk !== null && sock_net(skb.sk) === n ? skb.sk : null
+  const dst = xfrm_lookup(n, old, fl, sk, 0)
+  if (IS_ERR(dst)) return dst
+  skb_dst_drop(skb)
+  skb_dst_set(skb, dst)
+  const hh_len = dst.dev?.hard_header_len ?? 0
+  const room = skb_headroom(skb)
+  return room < hh_len && pskb_expand_head(skb, hh_len - room, 0, GFP_ATOMIC) ? -ENOMEM : 0
+})
+
+const nf_nat_ipv4_out = kfunc('nf_nat_ipv4_out', (priv: unknown, skb: sk_buff, state: nf_hook_state): number => {
+  const ret = nf_nat_ipv4_fn(priv, skb, state)
+  const ct = nf_ct_get(skb)
+  if (ret !== NF_ACCEPT || ct === null) return ret
+  const dir = CTINFO2DIR(nf_ct_info(skb)) === IP_CT_DIR_REPLY ? 1 : 0
+  const { tuple } = ct.tuplehash[dir]
+  const other = ct.tuplehash[dir ? 0 : 1].tuple
+  if (tuple.src[0] === other.dst[0] && (tuple.protonum === IPPROTO_ICMP || tuple.src_u === other.dst_u)) return ret
+  const err = nf_xfrm_me_harder(state.net, skb, AF_INET)
+  return err < 0 ? drop_err(err) : ret
+})
 
 const nf_nat_ipv4_local_fn = kfunc('nf_nat_ipv4_local_fn', (priv: unknown, skb: sk_buff, state: nf_hook_state): number => {
   const ret = nf_nat_ipv4_fn(priv, skb, state)
   const ct = nf_ct_get(skb)
   if (ret !== NF_ACCEPT || ct === null) return ret
-  const reply = CTINFO2DIR(nf_ct_info(skb)) === IP_CT_DIR_REPLY
-  if (ct.tuplehash[reply ? 1 : 0].tuple.dst[0] === ct.tuplehash[reply ? 0 : 1].tuple.src[0]) return ret
-  const err = ip_route_me_harder(state.net, state.sk, skb, RTN_UNSPEC)
-  return err < 0 ? (-err << NF_VERDICT_QBITS) | NF_DROP : ret
+  const dir = CTINFO2DIR(nf_ct_info(skb)) === IP_CT_DIR_REPLY ? 1 : 0
+  const { tuple } = ct.tuplehash[dir]
+  const other = ct.tuplehash[dir ? 0 : 1].tuple
+  let err = 0
+  if (tuple.dst[0] !== other.src[0]) err = ip_route_me_harder(state.net, state.sk, skb, RTN_UNSPEC)
+  else if (tuple.protonum !== IPPROTO_ICMP && tuple.dst_u !== other.src_u) err = nf_xfrm_me_harder(state.net, skb, AF_INET)
+  return err < 0 ? drop_err(err) : ret
 })
 
 const op = (hook: nf_hookfn, hooknum: number, priority: number): nf_hook_ops => ({

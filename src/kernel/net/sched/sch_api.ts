@@ -1,4 +1,3 @@
-import { clock } from '../../../sim/clock.ts'
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
 import {
@@ -529,5 +528,4 @@ export function qdiscs_of(dev: net_device): Qdisc[] {
   return [root, ...dev.qdisc_hash.filter((q) => q !== root && !(q.flags & (TCQ_F_INVISIBLE | TCQ_F_BUILTIN)))]
 }
 
-export const psched_now_ns = (): number => clock.ns()
 export { qdisc_reset }

@@ -5,11 +5,13 @@ import { EINVAL, ENOMEM } from '../../include/linux/errno.ts'
 import { CLOCK_MONOTONIC } from '../../include/linux/hrtimer.ts'
 import { module_init } from '../../include/linux/init.ts'
 import type { sk_buff } from '../../include/linux/skbuff.ts'
+import { GFP_ATOMIC, type kmem_cache, SLAB_HWCACHE_ALIGN } from '../../include/linux/slab.ts'
 import { clamp, ilog2, NSEC_PER_SEC, NSEC_PER_USEC, type ref } from '../../include/linux/types.ts'
 import { type Qdisc, type Qdisc_ops, qdisc_dev, qdisc_priv, type tca_options } from '../../include/net/sch_generic.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { ktime_get_ns } from '../../kernel/time/timekeeping.ts'
-import { jiffies, msecs_to_jiffies } from '../../kernel/time/timer.ts'
+import { _msecs_to_jiffies, jiffies, msecs_to_jiffies } from '../../kernel/time/timer.ts'
+import { kmem_cache_create, kmem_cache_free, kmem_cache_free_bulk, kmem_cache_zalloc } from '../../mm/slub.ts'
 import { skb_get_hash } from '../core/flow_dissector.ts'
 import { kfree_skb_reason, skb_orphan } from '../core/skbuff.ts'
 import { sk_fullsock, sk_is_tcp, sk_listener } from '../core/sock.ts'
@@ -111,6 +113,10 @@ interface fq_sched_data {
   stat_pkts_too_long: number
 }
 
+/** struct fq_flow is two cache lines */
+const SIZEOF_FQ_FLOW = 128
+let fq_flow_cachep: kmem_cache
+
 const fq_flow_is_detached = (f: fq_flow): boolean => (f.age & 1) !== 0
 const fq_flow_set_detached = kfunc('fq_flow_set_detached', (f: fq_flow): void => {
   f.age = jiffies() | 1
@@ -153,9 +159,11 @@ const fq_gc = kfunc('fq_gc', (q: fq_sched_data, key: sock | number): void => {
     q.flows_by.delete(k)
     n++
   }
+  if (n === 0) return
   q.flows -= n
   q.inactive_flows -= n
   q.stat_gc_flows += n
+  kmem_cache_free_bulk(fq_flow_cachep, n, null)
 })
 
 const fq_fastpath_check = kfunc('fq_fastpath_check', (sch: Qdisc, skb: sk_buff, now: number): boolean => {
@@ -200,6 +208,7 @@ const fq_classify = kfunc('fq_classify', (sch: Qdisc, skb: sk_buff, now: number)
     }
     return known
   }
+  kmem_cache_zalloc(fq_flow_cachep, GFP_ATOMIC)
   const f = new fq_flow()
   fq_flow_set_detached(f)
   f.key = key
@@ -405,7 +414,10 @@ const fq_flow_purge = kfunc('fq_flow_purge', (flow: fq_flow): void => {
 const fq_reset = kfunc('fq_reset', (sch: Qdisc): void => {
   const q = qdisc_priv<fq_sched_data>(sch)
   fq_flow_purge(q.internal)
-  for (const f of q.flows_by.values()) fq_flow_purge(f)
+  for (const f of q.flows_by.values()) {
+    fq_flow_purge(f)
+    kmem_cache_free(fq_flow_cachep, f)
+  }
   q.flows_by = new Map()
   for (const b of q.band_flows) {
     b.new_flows = { first: null, last: null }
@@ -472,7 +484,7 @@ const fq_init = kfunc('fq_init', (sch: Qdisc, opt: tca_options | null, extack: r
   const q: fq_sched_data = {
     quantum: clamp(2 * mtu, 256, 1 << 20),
     initial_quantum: Math.min(10 * mtu, 1 << 20),
-    flow_refill_delay: msecs_to_jiffies(40),
+    flow_refill_delay: _msecs_to_jiffies(40),
     flow_plimit: 100,
     flow_max_rate: UNLIMITED,
     ce_threshold: NSEC_PER_USEC * 0xffffffff,
@@ -556,6 +568,7 @@ const fq_dump_stats = kfunc('fq_dump_stats', (sch: Qdisc): tca_options => {
 })
 
 module_init(() => {
+  fq_flow_cachep = kmem_cache_create('fq_flow_cache', SIZEOF_FQ_FLOW, 0, SLAB_HWCACHE_ALIGN, null)
   const fq_qdisc_ops: Qdisc_ops = {
     id: 'fq',
     enqueue: fq_enqueue,

@@ -50,11 +50,7 @@ import { kfree_skb_reason } from '../core/skbuff.ts'
 // ---- include/net/sch_generic.h
 
 export const qdisc_pkt_len = (skb: sk_buff): number => skb.pkt_len
-export const qdisc_is_percpu_stats = (q: Qdisc): boolean => (q.flags & TCQ_F_CPUSTATS) !== 0
-export const qdisc_is_running = (q: Qdisc): boolean =>
-  q.flags & TCQ_F_NOLOCK ? q.seqlock.locked !== 0 : ((q.state2 >> __QDISC_STATE2_RUNNING) & 1) !== 0
 export const nolock_qdisc_is_empty = (q: Qdisc): boolean => !((q.state >> __QDISC_STATE_MISSED) & 1) && q.q.qlen === 0
-export const qdisc_is_empty = (q: Qdisc): boolean => (qdisc_is_percpu_stats(q) ? nolock_qdisc_is_empty(q) : q.q.qlen === 0)
 
 export const qdisc_run_begin = kfunc('qdisc_run_begin', (q: Qdisc): boolean => {
   if (q.flags & TCQ_F_NOLOCK) {

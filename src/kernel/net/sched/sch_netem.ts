@@ -1,19 +1,31 @@
 import { random } from '../../../sim/random.ts'
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { decide, traceIndirect, tracer } from '../../../trace/tracer.ts'
+import { get_random_u32_below, get_random_u32_below_const } from '../../drivers/char/random.ts'
 import { __NET_XMIT_BYPASS, NET_XMIT_DROP, NET_XMIT_SUCCESS, SKB_DROP_REASON_QDISC_DROP } from '../../include/generated/enums.ts'
 import { EINVAL, ENOENT } from '../../include/linux/errno.ts'
 import { module_init } from '../../include/linux/init.ts'
-import { __skb_dequeue, __skb_queue_head, CHECKSUM_PARTIAL, type sk_buff, skb_headlen } from '../../include/linux/skbuff.ts'
+import { NETIF_F_GSO_MASK } from '../../include/linux/netdev_features.ts'
+import {
+  __skb_dequeue,
+  __skb_queue_head,
+  CHECKSUM_PARTIAL,
+  type sk_buff,
+  skb_headlen,
+  skb_is_gso,
+} from '../../include/linux/skbuff.ts'
 import { GFP_ATOMIC } from '../../include/linux/slab.ts'
-import type { ref } from '../../include/linux/types.ts'
+import { IS_ERR, type ref } from '../../include/linux/types.ts'
 import { type Qdisc, type Qdisc_ops, qdisc_dev, qdisc_priv, type tca_options } from '../../include/net/sch_generic.ts'
 import { ktime_get_ns } from '../../kernel/time/timekeeping.ts'
-import { skb_checksum_help } from '../core/dev.ts'
-import { kfree_skb_list, kfree_skb_reason, skb_clone, skb_unshare } from '../core/skbuff.ts'
+import { netif_skb_features, skb_checksum_help } from '../core/dev.ts'
+import { skb_gso_segment } from '../core/gso.ts'
+import { consume_skb, kfree_skb_list, kfree_skb_reason, skb_clone, skb_unshare } from '../core/skbuff.ts'
 import { skb_orphan_partial } from '../core/sock.ts'
 import {
   INET_ECN_set_ce,
+  net_xmit_drop_count,
+  qdisc_enqueue,
   qdisc_peek_dequeued,
   qdisc_root,
   qdisc_tree_reduce_backlog,
@@ -114,9 +126,47 @@ const tfifo_enqueue = kfunc('tfifo_enqueue', (nskb: sk_buff, sch: Qdisc): void =
   sch.q.qlen++
 })
 
+/** several frames instead of one, so that one of them can be damaged. null: dropped */
+const netem_segment = kfunc('netem_segment', (skb: sk_buff, sch: Qdisc, to_free: ref<sk_buff | null>): sk_buff | null => {
+  const features = netif_skb_features(skb)
+  const segs = skb_gso_segment(skb, features & ~NETIF_F_GSO_MASK)
+  if (IS_ERR(segs) || segs === null) {
+    qdisc_drop(skb, sch, to_free)
+    return null
+  }
+  consume_skb(skb)
+  return segs
+})
+
+/** the frames behind the first of a packet that was cut up go in one by one; the queues above counted one of `prev_len` bytes */
+function enqueue_segments(
+  first: sk_buff,
+  sch: Qdisc,
+  to_free: ref<sk_buff | null>,
+  head: sk_buff | null,
+  prev_len: number,
+): void {
+  let len = head === null ? 0 : head.len
+  let nb = head === null ? 0 : 1
+  for (let segs: sk_buff | null = first; segs !== null; ) {
+    const { next, len: last_len }: sk_buff = segs
+    segs.next = null
+    segs.pkt_len = last_len
+    const rc = qdisc_enqueue(segs, sch, to_free)
+    if (rc === NET_XMIT_SUCCESS) {
+      nb++
+      len += last_len
+    } else if (net_xmit_drop_count(rc)) qdisc_qstats_drop(sch)
+    segs = next
+  }
+  qdisc_tree_reduce_backlog(sch, 1 - nb, prev_len - len)
+}
+
 const netem_enqueue = kfunc('netem_enqueue', (first: sk_buff, sch: Qdisc, to_free: ref<sk_buff | null>): number => {
   const q = qdisc_priv<netem_sched_data>(sch)
+  const prev_len = qdisc_pkt_len(first)
   let skb = first
+  let segs: sk_buff | null = null
   let count = 1
   skb.prev = null
   const copied = (skb.cb as Partial<netem_skb_cb> | null)?.copied === true
@@ -135,23 +185,45 @@ const netem_enqueue = kfunc('netem_enqueue', (first: sk_buff, sch: Qdisc, to_fre
   if (q.latency || q.jitter || q.rate) skb_orphan_partial(skb)
   let skb2 = count > 1 ? skb_clone(skb, GFP_ATOMIC) : null
   if (q.corrupt && q.corrupt >= get_crandom(q.corrupt_cor)) {
+    const lost = (): number => {
+      if (skb2 !== null) __qdisc_drop(skb2, to_free)
+      if (segs === null) return NET_XMIT_DROP
+      enqueue_segments(segs, sch, to_free, null, prev_len)
+      return NET_XMIT_SUCCESS
+    }
+    if (skb_is_gso(skb)) {
+      const cut = netem_segment(skb, sch, to_free)
+      if (cut === null) return lost()
+      skb = cut
+      segs = skb.next
+      skb.next = null
+      skb.pkt_len = skb.len
+    }
     const own = skb_unshare(skb, GFP_ATOMIC)
     if (own === null) {
       qdisc_qstats_drop(sch)
-      if (skb2 !== null) __qdisc_drop(skb2, to_free)
-      return NET_XMIT_DROP
+      return lost()
     }
     skb = own
     if (skb.ip_summed === CHECKSUM_PARTIAL && skb_checksum_help(skb)) {
-      if (skb2 !== null) __qdisc_drop(skb2, to_free)
-      return qdisc_drop(skb, sch, to_free)
+      qdisc_drop(skb, sch, to_free)
+      return lost()
     }
-    const at = skb.data + random.below(skb_headlen(skb))
-    skb.head.bytes[at] = (skb.head.bytes[at] ?? 0) ^ (1 << random.below(8))
+    if (skb_headlen(skb) > 0) {
+      const at = skb.data + get_random_u32_below(skb_headlen(skb))
+      skb.head.bytes[at] = (skb.head.bytes[at] ?? 0) ^ (1 << get_random_u32_below_const(8))
+    }
   }
   if (sch.q.qlen >= sch.limit) {
+    for (let s: sk_buff | null = segs; s !== null; ) {
+      const { next }: sk_buff = s
+      s.next = null
+      __qdisc_drop(s, to_free)
+      s = next
+    }
+    qdisc_drop(skb, sch, to_free)
     if (skb2 !== null) __qdisc_drop(skb2, to_free)
-    return qdisc_drop(skb, sch, to_free)
+    return NET_XMIT_DROP
   }
   if (skb2 !== null) {
     const rootq = qdisc_root(sch)
@@ -185,6 +257,7 @@ const netem_enqueue = kfunc('netem_enqueue', (first: sk_buff, sch: Qdisc, to_fre
     __skb_queue_head(sch.q, skb)
     sch.qstats.requeues++
   }
+  if (segs !== null) enqueue_segments(segs, sch, to_free, skb, prev_len)
   return NET_XMIT_SUCCESS
 })
 
@@ -218,10 +291,10 @@ const netem_dequeue = kfunc('netem_dequeue', (sch: Qdisc): sk_buff | null => {
         if (q.qdisc !== null) {
           const pkt_len = qdisc_pkt_len(skb)
           const to_free: ref<sk_buff | null> = { v: null }
-          const err = q.qdisc.enqueue?.(skb, q.qdisc, to_free) ?? NET_XMIT_DROP
+          const err = qdisc_enqueue(skb, q.qdisc, to_free)
           if (to_free.v !== null) kfree_skb_list(to_free.v)
           if (err !== NET_XMIT_SUCCESS) {
-            qdisc_qstats_drop(sch)
+            if (net_xmit_drop_count(err)) qdisc_qstats_drop(sch)
             sch.qstats.backlog -= pkt_len
             sch.q.qlen--
             qdisc_tree_reduce_backlog(sch, 1, pkt_len)

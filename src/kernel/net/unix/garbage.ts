@@ -8,7 +8,7 @@ import { spinlock_t } from '../../include/linux/spinlock.ts'
 import { unix_sk, type unix_sock } from '../../include/net/af_unix.ts'
 import { spin_lock, spin_unlock } from '../../kernel/locking/spinlock.ts'
 import { kfree, kmalloc, kvfree, kvmalloc } from '../../mm/slub.ts'
-import type { scm_fp_list } from '../core/scm.ts'
+import { type scm_fp_list, scm_unix } from '../core/scm.ts'
 
 // Counts the sockets that travel over sockets. Rings of sockets that nobody can reach any more are not collected.
 
@@ -23,9 +23,10 @@ let fpl_kmem = new WeakMap<scm_fp_list, { vertices: unknown[]; edges: unknown; r
 core_initcall(() => {
   unix_tot_inflight = 0
   fpl_kmem = new WeakMap()
+  scm_unix.get_socket = unix_get_socket
 })
 
-export const unix_get_socket = kfunc('unix_get_socket', (filp: file): unix_sock | null => {
+const unix_get_socket = kfunc('unix_get_socket', (filp: file): unix_sock | null => {
   if ((filp.f_inode.i_mode & S_IFMT) !== S_IFSOCK) return null
   const sock = SOCKET_I(filp.f_inode)
   return sock.sk !== null && sock.ops?.family === PF_UNIX ? unix_sk(sock.sk) : null

@@ -1,16 +1,23 @@
 import { kfunc } from '../../../trace/kfunc.ts'
-import type { sk_buff } from '../../include/linux/skbuff.ts'
+import { EAFNOSUPPORT } from '../../include/linux/errno.ts'
+import { get_be32, INET_ECN_MASK, ip_hdr } from '../../include/linux/ip.ts'
+import { type sk_buff, skb_dst } from '../../include/linux/skbuff.ts'
+import { AF_INET } from '../../include/linux/socket.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
 import type { dst_entry } from '../../include/net/dst.ts'
+import type { flowi4 } from '../../include/net/flow.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { sock } from '../../include/net/sock.ts'
+import { security_xfrm_decode_session } from '../../security/security.ts'
 import { dst_release } from '../core/dst.ts'
+import { __skb_flow_dissect, FLOW_DISSECTOR_F_STOP_AT_ENCAP, flow_keys, xfrm_session_dissector } from '../core/flow_dissector.ts'
 
 // There are no IPsec policies: the questions are asked, and everything may pass as it is.
 
 export const XFRM_POLICY_IN = 0
 export const XFRM_POLICY_OUT = 1
 export const XFRM_POLICY_FWD = 2
+export const XFRM_LOOKUP_ICMP = 1
 const XFRM_LOOKUP_QUEUE = 2
 const XFRM_LOOKUP_KEEP_DST_REF = 4
 
@@ -34,6 +41,38 @@ export const xfrm_lookup_route = kfunc(
     if (IS_ERR(dst)) dst_release(dst_orig)
     return dst
   },
+)
+
+/** ports are of the first fragment only, as the dissector finds them */
+function decode_session4(skb: sk_buff, keys: flow_keys, fl4: flowi4, reverse: boolean): void {
+  const src = get_be32(keys.src, 0)
+  const dst = get_be32(keys.dst, 0)
+  fl4.saddr = reverse ? dst : src
+  fl4.daddr = reverse ? src : dst
+  fl4.fl4_sport = reverse ? keys.ports & 0xffff : keys.ports >>> 16
+  fl4.fl4_dport = reverse ? keys.ports >>> 16 : keys.ports & 0xffff
+  fl4.flowi4_proto = keys.ip_proto
+  fl4.flowi4_tos = ip_hdr(skb).tos & ~INET_ECN_MASK
+}
+/** the flow that an IPv4 packet belongs to, `reverse`: that of its answers */
+const __xfrm_decode_session = kfunc(
+  '__xfrm_decode_session',
+  (n: net, skb: sk_buff, fl: flowi4, family: number, reverse: number): number => {
+    const keys = new flow_keys()
+    __skb_flow_dissect(n, skb, xfrm_session_dissector, keys, FLOW_DISSECTOR_F_STOP_AT_ENCAP)
+    if (family !== AF_INET) return -EAFNOSUPPORT
+    decode_session4(skb, keys, fl, reverse !== 0)
+    fl.flowi4_mark = skb.mark
+    fl.flowi4_oif = reverse ? skb.skb_iif : (skb_dst(skb)?.dev?.ifindex ?? 0)
+    return security_xfrm_decode_session(skb, fl.flowi4_secid)
+  },
+)
+export const xfrm_decode_session = kfunc('xfrm_decode_session', (n: net, skb: sk_buff, fl: flowi4, family: number): number =>
+  __xfrm_decode_session(n, skb, fl, family, 0),
+)
+export const xfrm_decode_session_reverse = kfunc(
+  'xfrm_decode_session_reverse',
+  (n: net, skb: sk_buff, fl: flowi4, family: number): number => __xfrm_decode_session(n, skb, fl, family, 1),
 )
 
 const __xfrm_check_nopolicy = kfunc(
@@ -65,4 +104,3 @@ export const xfrm_sk_clone_policy = kfunc('xfrm_sk_clone_policy', (sk: sock, _os
   return 0
 })
 export const xfrm_sk_free_policy = kfunc('xfrm_sk_free_policy', (_sk: sock): void => {})
-export const secpath_reset = (_skb: sk_buff): void => {}

@@ -34,6 +34,7 @@ function overview(d: Debugger, verbs: readonly Verb[]): string {
   return wrap(d, lines.join('\n'))
 }
 
+/** the verb that describes all others */
 export function makeHelp(all: () => readonly Verb[]): Verb {
   return {
     names: ['help', 'h'],

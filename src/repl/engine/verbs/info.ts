@@ -1,6 +1,7 @@
 import { globs } from '../../../formats/detail.ts'
 import type { Host } from '../../../host/host.ts'
 import { hrtimer } from '../../../kernel/include/linux/hrtimer.ts'
+import { dotted } from '../../../kernel/include/linux/in.ts'
 import { in_device } from '../../../kernel/include/linux/inetdevice.ts'
 import { netif_running } from '../../../kernel/include/linux/netdevice.ts'
 import { timer_list, timer_pending } from '../../../kernel/include/linux/timer.ts'
@@ -105,8 +106,6 @@ function fdTable(d: Debugger): string[] {
     return rows.length === 0 ? ['No descriptors but 0, 1 and 2.'] : table(rows)
   })
 }
-
-const dotted = (a: number): string => `${a >>> 24}.${(a >>> 16) & 255}.${(a >>> 8) & 255}.${a & 255}`
 
 function deviceTable(d: Debugger): string[] {
   return atHost(d, (host) => {

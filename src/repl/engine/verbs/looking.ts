@@ -100,7 +100,7 @@ function undisplay(d: Debugger, rest: string): void {
 }
 
 /** frames on the stack at the cursor, as lines */
-export function backtrace(d: Debugger, most = Number.POSITIVE_INFINITY): string[] {
+function backtrace(d: Debugger, most = Number.POSITIVE_INFINITY): string[] {
   const r = d.session.recording
   const lines: string[] = []
   let execution = r.context.at(d.cursor)

@@ -7,6 +7,7 @@ import type { Verb } from './verb.ts'
 /** `tcp_* if skb.len > 1448` to its two parts */
 function splitIf(text: string): { spec: string; condition: string } {
   const m = /^(.*?)\s*\bif\b\s*(.*)$/.exec(text)
+  if (m !== null && m[2] === '') throw new UserError(`a condition is missing after 'if', such as ${m[1]} if skb.len > 1448`)
   return m === null ? { spec: text.trim(), condition: '' } : { spec: (m[1] ?? '').trim(), condition: (m[2] ?? '').trim() }
 }
 

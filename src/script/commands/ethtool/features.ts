@@ -132,6 +132,7 @@ export function changeFeatures(dev: net_device, words: readonly string[]): Outco
     : ok(text)
 }
 
+/** `ethtool -k` */
 export function showFeatures(dev: net_device): string {
   const fixed = (bits: netdev_features_t): string => (bits & changeable(dev) ? '' : ' [fixed]')
   const on = (bits: netdev_features_t): string => (dev.features & bits ? 'on' : 'off')

@@ -1,10 +1,11 @@
+import { dotted } from '../../../kernel/include/linux/in.ts'
 import { __in_dev_get_rtnl, type in_ifaddr } from '../../../kernel/include/linux/inetdevice.ts'
 import type { net_device } from '../../../kernel/include/linux/netdevice.ts'
 import { IFA_F_PERMANENT, IFA_F_SECONDARY, RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from '../../../kernel/include/linux/rtnetlink.ts'
 import { inet_add_addr, inet_del_addr } from '../../../kernel/net/ipv4/devinet.ts'
 import type { Json } from '../json.ts'
 import { fail, rtnl, type Words } from '../words.ts'
-import { type Address6, address, asJson, type Context, device, dotted, ip6, prefix, refuse6 } from './context.ts'
+import { type Address6, address, asJson, type Context, device, ip6, prefix, refuse6 } from './context.ts'
 import {
   breakOf,
   briefHead,

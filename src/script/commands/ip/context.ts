@@ -53,10 +53,9 @@ export function netnsOf(host: Host, name: string): net | null {
   return name !== '' && host.netnsNames().includes(name) ? host.netns(name) : null
 }
 
-export const dotted = (a: number): string => [24, 16, 8, 0].map((s) => (a >>> s) & 0xff).join('.')
 export const colons = (a: Uint8Array): string => [...a].map((b) => b.toString(16).padStart(2, '0')).join(':')
 
-export interface Prefix {
+interface Prefix {
   address: number
   length: number
   /** a length was written */
@@ -93,6 +92,7 @@ function maskLength(text: string): number | null {
   return n === 32 || (m << n) >>> 0 === 0 ? n : null
 }
 
+/** an IPv4 address, as a number; `default`, `any` and `all` are 0 */
 export function address(w: Words, kind = 'inet address'): number {
   const word = w.next()
   if (word === 'default' || word === 'any' || word === 'all') return 0

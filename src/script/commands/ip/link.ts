@@ -47,7 +47,7 @@ const flagWords: Readonly<Record<string, number>> = {
 }
 
 /** reads up to `type KIND`, whose own words follow, or to the end */
-export function parse(c: Context, w: Words, adding: boolean): Request {
+function parse(c: Context, w: Words, adding: boolean): Request {
   const r: Request = { dev: null, name: null, type: null, tb: {} }
   const { tb } = r
   const flag = (bit: number, on: boolean): void => {

@@ -120,6 +120,7 @@ const kinds: Readonly<Record<string, Kind>> = {
 
 /** more kinds, from files of their own */
 const more = new Map<string, Kind>()
+/** a kind of device whose code is loaded only when somebody names it */
 export function registerKind(name: string, kind: Kind): void {
   more.set(name, kind)
 }

@@ -28,7 +28,7 @@ import { asJson, type Context, colons, device } from './context.ts'
 import { detailsJson, detailsOf } from './link_kinds.ts'
 
 /** what a line of `ip link` or `ip addr` is asked for */
-export interface Filter {
+interface Filter {
   dev: net_device | null
   up: boolean
   master: net_device | null
@@ -37,6 +37,7 @@ export interface Filter {
   scope: string | null
 }
 
+/** which devices `ip link show` or `ip addr show` is asked for */
 export function parseFilter(c: Context, w: Words, addresses: boolean): Filter {
   const f: Filter = { dev: null, up: false, master: null, type: null, label: null, scope: null }
   while (!w.done) {
@@ -59,6 +60,7 @@ export function parseFilter(c: Context, w: Words, addresses: boolean): Filter {
   return f
 }
 
+/** those of a namespace, by number */
 export const selected = (c: Context, f: Filter): net_device[] =>
   [...c.net.dev_base_head]
     .sort((a, b) => a.ifindex - b.ifindex)
@@ -126,11 +128,10 @@ const isTied = (d: net_device): boolean => {
 }
 
 /** eth0@if2: a device on, or tied to, another */
-export const linkName = (d: net_device): string =>
-  isTied(d) ? `${d.name}@${lowerIn(d)?.name ?? `if${dev_get_iflink(d)}`}` : d.name
+const linkName = (d: net_device): string => (isTied(d) ? `${d.name}@${lowerIn(d)?.name ?? `if${dev_get_iflink(d)}`}` : d.name)
 
 const states = ['UNKNOWN', 'NOTPRESENT', 'DOWN', 'LOWERLAYERDOWN', 'TESTING', 'DORMANT', 'UP']
-export const operstate = (d: net_device): string => (d.flags & IFF_UP ? (states[d.operstate] ?? 'UNKNOWN') : 'DOWN')
+const operstate = (d: net_device): string => (d.flags & IFF_UP ? (states[d.operstate] ?? 'UNKNOWN') : 'DOWN')
 
 const groupOf = (d: net_device): string => (d.group === 0 ? 'default' : String(d.group))
 const layerOf = (d: net_device): string => (d.type === ARPHRD_LOOPBACK ? 'loopback' : 'ether')
@@ -158,6 +159,7 @@ export function linkLine(c: Context, d: net_device, link: boolean): string {
   )
 }
 
+/** what stands between the lines of one device */
 export const breakOf = (c: Context): string => (c.oneline ? '\\' : '\n')
 
 type Members = Record<string, Json | undefined>
@@ -196,8 +198,10 @@ export function linkJson(c: Context, d: net_device, link: boolean, layer: boolea
   }
 }
 
+/** name and state, as -br has them */
 export const briefHead = (d: net_device): string => `${linkName(d).padEnd(16)} ${operstate(d).padEnd(14)} `
 const briefLink = (d: net_device): string => `${briefHead(d)}${colons(d.dev_addr)} ${linkFlags(d)} \n`
+/** the same for -j */
 export const briefHeadJson = (d: net_device): Members => ({
   link: isTied(d) ? (lowerIn(d)?.name ?? undefined) : undefined,
   ifname: d.name,
@@ -235,6 +239,7 @@ function errors(c: Context, title: string, names: string[], values: number[], wi
   return `${nl}    ${title} errors: ${heads.join(' ')}${nl}    ${values.map((v, i) => `${String(v).padStart(w[i] ?? 0)} `).join('')}`
 }
 
+/** the counters of -s -j; -s -s has the errors one by one */
 export function statisticsJson(c: Context, d: net_device): Members {
   const s = dev_get_stats(d, new rtnl_link_stats64())
   const more = (names: string[]): Members => (c.stats > 1 ? Object.fromEntries(names.map((n) => [n, 0])) : {})

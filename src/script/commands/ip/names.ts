@@ -53,5 +53,6 @@ const types = table({
   throw: 9,
   nat: 10,
 })
+/** RTN_* by its name; null for a number or an unknown one */
 export const typeOf = (text: string): number | null => (/^\d/.test(text) ? null : types.of(text))
 export const typeName = types.name

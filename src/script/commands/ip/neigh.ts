@@ -1,4 +1,5 @@
 import { HZ, IFF_LOOPBACK, NUD_NOARP } from '../../../kernel/include/generated/enums.ts'
+import { dotted } from '../../../kernel/include/linux/in.ts'
 import type { net_device } from '../../../kernel/include/linux/netdevice.ts'
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../../../kernel/include/linux/rtnetlink.ts'
 import {
@@ -18,7 +19,7 @@ import { neigh_add, neigh_delete, neigh_for_each } from '../../../kernel/net/cor
 import { arp_tbl } from '../../../kernel/net/ipv4/arp.ts'
 import type { Json } from '../json.ts'
 import { fail, rtnl, type Words } from '../words.ts'
-import { address, asJson, type Context, colons, device, dotted, prefix, refuse6 } from './context.ts'
+import { address, asJson, type Context, colons, device, prefix, refuse6 } from './context.ts'
 
 const USAGE = 255
 

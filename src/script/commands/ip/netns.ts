@@ -1,5 +1,5 @@
 import { fail, type Words } from '../words.ts'
-import { asJson, type Context, netnsOf } from './context.ts'
+import { asJson, type Context } from './context.ts'
 
 /** `ip netns list|add|delete|identify` */
 export function ipNetns(c: Context, w: Words): string {
@@ -28,6 +28,3 @@ export function ipNetns(c: Context, w: Words): string {
     fail(`"ip netns ${what}" is not there on this host.`)
   fail(`Command "${what}" is unknown, try "ip netns help".`, 255)
 }
-
-/** the name of a namespace for `link-netns`; null for one without a name */
-export const netnsName = (c: Context, name: string): string | null => (netnsOf(c.host, name) === null ? null : name)

@@ -1,4 +1,5 @@
 import { RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK, RTNH_F_PERVASIVE } from '../../../kernel/include/generated/enums.ts'
+import { dotted } from '../../../kernel/include/linux/in.ts'
 import { RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST } from '../../../kernel/include/linux/in_route.ts'
 import {
   RT_SCOPE_UNIVERSE,
@@ -30,9 +31,10 @@ import { fib_table_walk } from '../../../kernel/net/ipv4/fib_trie.ts'
 import { ip_route_output_key, ip_rt_put } from '../../../kernel/net/ipv4/route.ts'
 import type { Json } from '../json.ts'
 import { errorText, fail, type Words } from '../words.ts'
-import { asJson, type Context, device, dotted, prefix } from './context.ts'
+import { asJson, type Context, device, prefix } from './context.ts'
 import { protocolName, protocolOf, scopeName, scopeOf, tableName, tableOf, typeName, typeOf } from './names.ts'
 
+/** the same, where a type has to stand */
 export const typeWord = (w: Words, word: string): number => typeOf(word) ?? w.invalid(word, '"type" value is invalid')
 
 interface Wanted {
@@ -47,6 +49,7 @@ interface Wanted {
   exact: { address: number; length: number } | null
 }
 
+/** which routes `ip route show` is asked for */
 export function filter(c: Context, w: Words): Wanted {
   const f: Wanted = { table: RT_TABLE_MAIN, dev: 0, proto: null, type: null, scope: null, root: null, match: null, exact: null }
   while (!w.done) {
@@ -89,6 +92,7 @@ interface Row {
 const within = (address: number, of: { address: number; length: number }): boolean =>
   of.length === 0 || (address ^ of.address) >>> (32 - of.length) === 0
 
+/** those of a namespace, table by table */
 export function rows(c: Context, f: Wanted): Row[] {
   const ids = f.table === null ? [...(c.net.ipv4.fib_table_hash as Map<number, fib_table>).keys()] : [f.table]
   const all = ids.flatMap((table) => {
@@ -112,6 +116,7 @@ export function rows(c: Context, f: Wanted): Row[] {
     })
 }
 
+/** `ip route show` */
 export function showRoutes(c: Context, w: Words): string {
   const f = filter(c, w)
   if (f.table !== null && ![RT_TABLE_MAIN, RT_TABLE_LOCAL, 253].includes(f.table) && fib_get_table(c.net, f.table) === null)

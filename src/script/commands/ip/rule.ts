@@ -1,3 +1,4 @@
+import { dotted } from '../../../kernel/include/linux/in.ts'
 import '../../../kernel/net/ipv4/fib_rules.ts'
 import {
   FIB_RULE_INVERT,
@@ -10,7 +11,7 @@ import {
 import { fib4_rule_add, fib4_rule_del, fib4_rules } from '../../../kernel/net/ipv4/fib_rules.ts'
 import type { Json } from '../json.ts'
 import { fail, rtnl, type Words } from '../words.ts'
-import { asJson, type Context, dotted, prefix } from './context.ts'
+import { asJson, type Context, prefix } from './context.ts'
 import { tableName, tableOf } from './names.ts'
 
 const USAGE = 255

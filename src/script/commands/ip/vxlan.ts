@@ -1,9 +1,10 @@
 import type { vxlan_attrs } from '../../../kernel/drivers/net/vxlan/vxlan_core.ts'
+import { dotted } from '../../../kernel/include/linux/in.ts'
 import { netdev_priv } from '../../../kernel/include/linux/netdevice.ts'
 import * as V from '../../../kernel/include/net/vxlan.ts'
 import '../../../kernel/drivers/net/vxlan/vxlan_core.ts'
 import { fail } from '../words.ts'
-import { address, device, dotted } from './context.ts'
+import { address, device } from './context.ts'
 import { registerKind, unknownWord } from './link_kinds.ts'
 
 const USAGE = 255

@@ -1,7 +1,8 @@
 import { NFT_REG_1 } from '../../../kernel/include/net/netfilter/nf_tables.ts'
 import * as ct from '../../../kernel/net/netfilter/nft_ct.ts'
 import { nft_immediate } from '../../../kernel/net/netfilter/nft_immediate.ts'
-import { handlers, match, value } from './rule.ts'
+import { match, value } from './match.ts'
+import { handlers } from './rule.ts'
 import * as t from './types.ts'
 
 const keys: Readonly<Record<string, [number, t.Datatype]>> = {

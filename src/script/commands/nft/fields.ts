@@ -8,6 +8,7 @@ export interface Field {
   type: t.Datatype
   offset: number
 }
+/** of a header: its type, and its first byte */
 export const field = (type: t.Datatype, offset: number): Field => ({ type, offset })
 
 export const ip: Readonly<Record<string, Field>> = {

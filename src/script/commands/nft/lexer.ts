@@ -1,6 +1,7 @@
 /** nft ends here: what it says on standard error */
 export class NftError extends Error {}
 
+/** A word of a line. */
 export interface Token {
   text: string
   /** columns of the line, from 0; the end is not part of it */

@@ -13,7 +13,7 @@ import {
 } from '../../../kernel/include/generated/enums.ts'
 import { NF_DROP } from '../../../kernel/include/linux/netfilter.ts'
 import type { nft_chain, nft_rule, nft_table } from '../../../kernel/include/net/netfilter/nf_tables.ts'
-import type { Part } from './rule.ts'
+import type { Part } from './match.ts'
 import { setText } from './sets.ts'
 
 /** the families of tables by the words for them */
@@ -25,6 +25,7 @@ export const families: Readonly<Record<string, number>> = {
   bridge: NFPROTO_BRIDGE,
   netdev: NFPROTO_NETDEV,
 }
+/** `ip`, `inet`: of NFPROTO_* */
 export const familyName = (family: number): string => Object.entries(families).find(([, f]) => f === family)?.[0] ?? '?'
 
 export const hooks: Readonly<Record<string, number>> = {
@@ -49,6 +50,7 @@ export interface Listing {
   stateless: boolean
 }
 
+/** ` # handle 3`, with nft -a */
 export const handle = (s: Listing, n: number): string => (s.handles ? ` # handle ${n}` : '')
 
 /** a table as `nft list` prints it, with these of its chains */
@@ -59,6 +61,7 @@ export function tableText(s: Listing, table: nft_table, chains: readonly nft_cha
   )
   return `table ${familyName(table.family)} ${table.name} {${handle(s, table.handle)}\n${[...sets, ...body].join('\n')}}\n`
 }
+/** `type filter hook output priority filter; policy accept;`; '' for a chain that hangs nowhere */
 export function hookText(c: nft_chain): string {
   if (c.ops === null || c.type === null) return ''
   const { hooknum } = c.ops

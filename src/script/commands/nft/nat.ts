@@ -4,7 +4,8 @@ import { NF_NAT_MANIP_DST, NF_NAT_MANIP_SRC } from '../../../kernel/net/netfilte
 import { nft_immediate } from '../../../kernel/net/netfilter/nft_immediate.ts'
 import { nft_masq, nft_nat_expr } from '../../../kernel/net/netfilter/nft_nat.ts'
 import type { Token } from './lexer.ts'
-import { type Builder, handlers, needL3, value } from './rule.ts'
+import { type Builder, value } from './match.ts'
+import { handlers, needL3 } from './rule.ts'
 import * as t from './types.ts'
 
 const registers = [NFT_REG_1, NFT_REG_2, NFT_REG_3, NFT_REG_4] as const

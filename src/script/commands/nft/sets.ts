@@ -9,7 +9,7 @@ import {
 import { nft_lookup_named } from '../../../kernel/net/netfilter/nft_lookup.ts'
 import { errorText } from '../words.ts'
 import type { Lexer, Token } from './lexer.ts'
-import { type Builder, named, value, verdictOf } from './rule.ts'
+import { type Builder, compareKeys, named, value, verdictOf } from './match.ts'
 import * as t from './types.ts'
 
 /** what a set with a name was given: how it is listed, and how its elements are read */
@@ -147,11 +147,13 @@ export function deleteElements(lx: Lexer, n: net, table: nft_table): void {
   refuse(lx, nf_tables_delsetelem(set, elements), word)
 }
 
+/** `delete set` */
 export function deleteSet(lx: Lexer, table: nft_table): void {
   const { set, word } = setOf(lx, table)
   refuse(lx, nf_tables_delset(table, set), word)
 }
 
+/** `flush set` */
 export const flushSet = (lx: Lexer, table: nft_table): void => {
   const { set } = setOf(lx, table)
   nf_tables_delsetelem(set, set.elements)
@@ -163,17 +165,9 @@ export function setText(set: nft_set, handle: string): string {
   const lines = [`type ${type.name}${map ? ' : verdict' : ''}`]
   if (size > 0) lines.push(`size ${size}`)
   if (interval) lines.push('flags interval')
-  const byKey = [...set.elements].sort((a, b) => compare(a.key, b.key, type.network))
+  const byKey = [...set.elements].sort((a, b) => compareKeys(a.key, b.key, type))
   if (byKey.length > 0) lines.push(`elements = { ${byKey.map((e) => text.get(e) ?? type.format(e.key)).join(', ')} }`)
   return `\t${map ? 'map' : 'set'} ${set.name} {${handle}\n${lines.map((l) => `\t\t${l}\n`).join('')}\t}\n`
-}
-function compare(x: Uint8Array, y: Uint8Array, network: boolean): number {
-  for (let k = 0; k < x.length; k++) {
-    const i = network ? k : x.length - 1 - k
-    const d = (x[i] ?? 0) - (y[i] ?? 0)
-    if (d !== 0) return d
-  }
-  return 0
 }
 
 // `ip saddr @name`, `tcp dport vmap @name`

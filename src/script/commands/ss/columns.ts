@@ -18,6 +18,7 @@ const layout: readonly { header: string; right?: boolean; before: string }[] = [
 /** netid, state, queues, local address and port, the peer's, and the rest */
 export type Row = readonly [string, string, string, string, string, string, string, string, string]
 
+/** the table that ss prints, its columns as wide as they have to be */
 export function render(rows: readonly Row[], o: { netid: boolean; state: boolean; header: boolean }): string {
   const shown = layout.map((c, i) => ({ ...c, i })).filter(({ i }) => (i !== 0 || o.netid) && (i !== 1 || o.state))
   const heading = layout.map((c) => c.header) as unknown as Row

@@ -18,7 +18,7 @@ function g(v: number, digits = 6): string {
 
 const units = ['', 'K', 'M', 'G', 'T']
 /** bits a second: whole with -n, else with a unit */
-export function rate(bits: number, numeric: boolean): string {
+function rate(bits: number, numeric: boolean): string {
   if (numeric) return `${Math.round(bits)}`
   let i = 0
   let v = bits
@@ -30,7 +30,7 @@ export function rate(bits: number, numeric: boolean): string {
 }
 
 /** print_ms_timer(): 1min20sec, 1.040ms, 200ms */
-export function milliseconds(timeout: number): string {
+function milliseconds(timeout: number): string {
   let secs = Math.floor(timeout / 1000)
   const minutes = Math.floor(secs / 60)
   let ms = timeout % 1000
@@ -50,9 +50,11 @@ export function milliseconds(timeout: number): string {
 }
 
 const timers = ['off', 'on', 'keepalive', 'timewait', 'persist']
+/** `timer:(on,200ms,0)`, of -o; '' when none runs */
 export const timer = (d: inet_diag_msg): string =>
   d.timer === 0 ? '' : ` timer:(${timers[d.timer] ?? 'unknown'},${milliseconds(d.expires)},${d.retrans})`
 
+/** `skmem:(r0,rb131072,...)`, of -m */
 export function memory(d: inet_diag_msg): string {
   if (d.sk === null) return ''
   const m = sk_get_meminfo(d.sk)

@@ -51,14 +51,15 @@ const groups: Readonly<Record<string, number>> = {
 }
 
 /** what a filter is asked about */
-export interface Endpoints {
+interface Endpoints {
   saddr: number | Uint8Array | null
   sport: number
   daddr: number | Uint8Array | null
   dport: number
 }
-export type Test = (e: Endpoints) => boolean
+type Test = (e: Endpoints) => boolean
 
+/** Which sockets are asked for. */
 export interface Filter {
   /** bits 1 << state; null: none were named */
   states: number | null

@@ -26,15 +26,17 @@ const split = (word: string): [number, string] | null => {
 const has = <T>(o: Readonly<Record<string, T>>, k: string): T | undefined => (Object.hasOwn(o, k) ? o[k] : undefined)
 
 /** nanoseconds; undefined for what is no time. Without a unit it is microseconds. */
-export function parseTime(word: string): number | undefined {
+function parseTime(word: string): number | undefined {
   const s = split(word)
   const unit = s === null ? undefined : has(TIMES, s[1])
   return s === null || unit === undefined ? undefined : Math.round(s[0] * unit)
 }
+/** the next word as a time, in nanoseconds; `what`: the parameter, for the complaint */
 export function time(w: Words, what: string): number {
   const word = w.next()
   return parseTime(word) ?? bad(what, word)
 }
+/** whether a word is a time */
 export function isTime(word: string): boolean {
   return parseTime(word) !== undefined
 }
@@ -94,12 +96,14 @@ export function percent(w: Words, what: string): number {
   const word = w.next()
   return parsePercent(word) ?? bad(what, word)
 }
+/** a share as tc has it: 2^32 - 1 is 100 %. Undefined for what is none */
 export function parsePercent(word: string): number | undefined {
   const s = split(word)
   if (s === null || (s[1] !== '%' && s[1] !== '') || s[0] > 100) return undefined
   return Math.round((s[0] / 100) * 0xffffffff)
 }
 
+/** the next word as a whole number */
 export function whole(w: Words, what: string): number {
   const word = w.next()
   return /^(0x[0-9a-f]+|[0-9]+)$/i.test(word) ? Number(word) : bad(what, word)
@@ -120,6 +124,7 @@ export function showTime64(ns: number): string {
   if (ns >= 1e3) return `${trim(ns / 1e3, 3)}us`
   return `${ns}ns`
 }
+/** bytes as tc prints them: `1536b`, `32Kb` */
 export function showSize(bytes: number): string {
   if (bytes >= 1 << 20 && Math.abs((1 << 20) * Math.round(bytes / (1 << 20)) - bytes) < 1024)
     return `${Math.round(bytes / (1 << 20))}Mb`
@@ -143,6 +148,7 @@ export function showRate(bytes: number): string {
   }
   return `${bits}${units[i]}bit`
 }
+/** such a share as tc prints it: `1%` */
 export const showPercent = (p: number): string => `${trim((p / 0xffffffff) * 100, 6)}%`
 
 /** a handle, `1:` */
@@ -150,11 +156,13 @@ export const showHandle = (h: number): string => `${(h >>> 16).toString(16)}:${h
 /** a class, `1:10` */
 export const showClass = (h: number): string => (h === 0xffffffff ? 'root' : h === 0 ? 'none' : showHandle(h))
 
+/** the number of a discipline, `1:` or `1` */
 export function handle(word: string): number {
   const m = /^([0-9a-f]+):?$/i.exec(word)
   const n = m === null ? Number.NaN : Number.parseInt(m[1] ?? '', 16)
   return n <= 0xffff ? (n << 16) >>> 0 : fail(`Error: argument "${word}" is wrong: invalid qdisc ID`, 255)
 }
+/** the number of a class, `1:10`; root and none have their own */
 export function classid(word: string): number {
   if (word === 'root') return 0xffffffff
   if (word === 'none') return 0

@@ -83,8 +83,9 @@ import type { sock } from '../../../include/net/sock.ts'
 import * as V from '../../../include/net/vxlan.ts'
 import { spin_lock, spin_unlock } from '../../../kernel/locking/spinlock.ts'
 import { declare_module } from '../../../kernel/module/kmod.ts'
-import { rcu_read_lock, rcu_read_unlock, synchronize_net } from '../../../kernel/rcu.ts'
+import { call_rcu, rcu_read_lock, rcu_read_unlock, synchronize_net } from '../../../kernel/rcu.ts'
 import { del_timer_sync, jiffies, mod_timer, timer_setup } from '../../../kernel/time/timer.ts'
+import { kfree, kmalloc } from '../../../mm/slub.ts'
 import {
   __dev_get_by_index,
   __netif_rx,
@@ -218,10 +219,14 @@ const vxlan_find_mac_tx = kfunc('vxlan_find_mac_tx', (vxlan: V.vxlan_dev, mac: U
 const vxlan_fdb_find_rdst = (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): V.vxlan_rdst | undefined =>
   f.remotes.find((r) => r.remote_ip === ip && r.remote_port === port && r.remote_vni === vni && r.remote_ifindex === ifindex)
 
+const SIZEOF_VXLAN_FDB = 120
+const SIZEOF_VXLAN_RDST = 104
+
 const vxlan_fdb_append = kfunc(
   'vxlan_fdb_append',
   (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): number => {
     if (vxlan_fdb_find_rdst(f, ip, port, vni, ifindex) !== undefined) return 0
+    kmalloc(SIZEOF_VXLAN_RDST, GFP_ATOMIC)
     const rd = new V.vxlan_rdst()
     dst_cache_init(rd.dst_cache, GFP_ATOMIC)
     rd.remote_ip = ip
@@ -246,6 +251,7 @@ interface fdb_entry {
 }
 
 const vxlan_fdb_alloc = kfunc('vxlan_fdb_alloc', (_vxlan: V.vxlan_dev, e: fdb_entry): V.vxlan_fdb => {
+  kmalloc(SIZEOF_VXLAN_FDB, GFP_ATOMIC)
   const now = jiffies()
   return {
     updated: now,
@@ -267,10 +273,18 @@ const vxlan_fdb_insert = kfunc('vxlan_fdb_insert', (vxlan: V.vxlan_dev, f: V.vxl
   vxlan.addrcnt++
   vxlan.fdb_head.set(mac_key(f.eth_addr), f)
 })
+const __vxlan_fdb_free = kfunc('__vxlan_fdb_free', (f: V.vxlan_fdb): void => {
+  for (const rd of f.remotes) {
+    dst_cache_destroy(rd.dst_cache)
+    kfree(rd)
+  }
+  kfree(f)
+})
+const vxlan_fdb_free = kfunc('vxlan_fdb_free', (f: V.vxlan_fdb): void => __vxlan_fdb_free(f))
 const vxlan_fdb_destroy = kfunc('vxlan_fdb_destroy', (vxlan: V.vxlan_dev, f: V.vxlan_fdb): void => {
   vxlan.addrcnt--
   vxlan.fdb_head.delete(mac_key(f.eth_addr))
-  for (const rd of f.remotes) dst_cache_destroy(rd.dst_cache)
+  call_rcu(f, vxlan_fdb_free)
 })
 
 const vxlan_fdb_update_create = kfunc('vxlan_fdb_update_create', (vxlan: V.vxlan_dev, e: fdb_entry): number => {

@@ -151,7 +151,6 @@ export const nf_ct_set = (skb: sk_buff, ct: nf_conn, ctinfo: number): void => {
 export const nf_ct_is_confirmed = (ct: nf_conn): boolean => (ct.status & IPS_CONFIRMED) !== 0
 export const nf_ct_is_dying = (ct: nf_conn): boolean => (ct.status & IPS_DYING) !== 0
 export const nf_ct_protonum = (ct: nf_conn): number => ct.tuplehash[0].tuple.protonum
-export const nf_ct_l3num = (ct: nf_conn): number => ct.tuplehash[0].tuple.l3num
 export const nf_ct_net = (ct: nf_conn): net => ct.ct_net
 
 /** struct nf_conntrack_net and struct netns_ct: what connection tracking keeps of a namespace */
