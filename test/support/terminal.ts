@@ -53,7 +53,7 @@ export class Terminal {
   /** waits until the screen shows something, and is that screen */
   async until(what: RegExp, history = false): Promise<string> {
     let text = ''
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 500; i++) {
       text = this.screen(history)
       if (what.test(text)) return text
       await new Promise((r) => setTimeout(r, 50))
