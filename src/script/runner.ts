@@ -102,7 +102,15 @@ export class Runner {
       return make()
     } catch (e) {
       if (e instanceof WouldBlockForever)
-        throw new ScenarioError(`${s.name}() would wait for ever: nothing is left that could wake it`, s.line, s.column)
+        throw new ScenarioError(
+          `${s.name}() would wait for ever: nothing is left that could wake it${
+            /^(send|write)/.test(s.name)
+              ? ' (nobody reads at the other end: a call sends no more than the buffers hold, or MSG_DONTWAIT)'
+              : ''
+          }`,
+          s.line,
+          s.column,
+        )
       throw e
     }
   }
