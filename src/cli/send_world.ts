@@ -3,6 +3,7 @@ import { errnoName } from '../host/errno.ts'
 import { AFTERMATH, type Host } from '../host/host.ts'
 import { NR_send } from '../kernel/arch/x86/entry/common.ts'
 import { dotted } from '../kernel/include/linux/in.ts'
+import { in6_ntop } from '../kernel/include/linux/in6.ts'
 import { WouldBlockForever } from '../kernel/kernel/sched/core.ts'
 import { UsageError } from './errors.ts'
 import { Reader } from './reader.ts'
@@ -77,7 +78,7 @@ export class World {
     this.#proto = proto
     this.#place = place
     const { peer, to } = place
-    this.destinationName = to?.text ?? (typeof peer === 'number' ? `${dotted(peer)}:${PORT}` : `[fd00::2]:${PORT}`)
+    this.destinationName = to?.text ?? (typeof peer === 'number' ? `${dotted(peer)}:${PORT}` : `[${in6_ntop(peer)}]:${PORT}`)
     this.#reader = new Reader(host, place.netns)
     // they share their descriptors, as threads do: a socket pair has an end for each
     this.#reader.process.task.files = host.process.task.files

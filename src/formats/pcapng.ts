@@ -1,9 +1,9 @@
 import { type Call, type TracedSkb, tracer, traceTime, type Value } from '../trace/tracer.ts'
 import { type Format, frameBytes, isSkb } from './format.ts'
 import type { Output } from './output.ts'
-import { type Capture, captureOf, ETHERNET, frameEnds } from './pcapng_points.ts'
+import { type Capture, captureOf, ETHERNET, sourceOf } from './pcapng_points.ts'
 import { probed } from './probes.ts'
-import { showFields } from './values.ts'
+import { argument, showFields } from './values.ts'
 
 const SECTION = 0x0a0d0d0a
 const INTERFACE = 1
@@ -131,7 +131,7 @@ export class Pcapng implements Format {
 
   /** whoever sends from an address has it: says so before the first such packet */
   #name(netns: string, direction: 'in' | 'out', bytes: Uint8Array): void {
-    const source = direction === 'out' ? frameEnds(bytes) : null
+    const source = direction === 'out' ? sourceOf(bytes) : null
     if (source === null) return
     const key = source.join('.')
     if (this.#named.has(key)) return
@@ -198,7 +198,7 @@ export class Pcapng implements Format {
     this.#stack.push(call)
     const { fn } = call
     if (this.#o.points !== 'all' || fn.skbArg < 0 || call.kind !== 'call' || !probed.has(fn.name)) return
-    const skb = [a, b, c, d, e, f][fn.skbArg]
+    const skb = argument(fn.skbArg, a, b, c, d, e, f)
     if (isSkb(skb)) this.#point(call, skb)
   }
 
@@ -211,12 +211,17 @@ export class Pcapng implements Format {
   decision(where: string, what: string, numbers: Readonly<Record<string, Value>>): void {
     if (this.#below === 0) return
     const n = showFields(numbers)
-    this.#decisions.push(`${where}: ${what}${n === '' ? '' : ` (${n})`}`)
+    this.#remember(`${where}: ${what}${n === '' ? '' : ` (${n})`}`)
+  }
+
+  /** for the next frame; the oldest go when there are too many */
+  #remember(text: string): void {
+    this.#decisions.push(text)
     if (this.#decisions.length > COMMENTS) this.#decisions.shift()
   }
 
   drop(_skb: TracedSkb, reason: string, where: string): void {
-    if (this.#below > 0) this.#decisions.push(`dropped: ${reason}${where === '' ? '' : ` in ${where}()`}`)
+    if (this.#below > 0) this.#remember(`dropped: ${reason}${where === '' ? '' : ` in ${where}()`}`)
   }
 }
 

@@ -36,6 +36,11 @@ function payload(file: string): Buffer {
 }
 
 describe('send over each device', () => {
+  it('over IPv6 names the address that it sends to', () => {
+    const text = send('--ipv6', '--proto', 'udp', '--call', 'sendto', '--bytes', '10')
+    expect(text).toContain('> sendto(4, 10, 0, [::1]:8080)')
+  })
+
   const drivers = { lo: 'loopback_xmit', veth: 'veth_xmit', e1000: 'e1000_xmit_frame', virtio_net: 'start_xmit' }
 
   it.each(Object.entries(drivers))('%s: what was sent goes down to the driver and up to the other end', (device, xmit) => {

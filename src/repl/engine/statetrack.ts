@@ -151,12 +151,20 @@ export interface StateGroup {
   rows: { name: string; value: string }[]
 }
 
+/** What is kept of a device: its queue's and its card's numbers, and the kind of queue by the event from which on it was that one. */
+interface Device {
+  queue: Numbers<net_device>
+  ring: Numbers<net_device>
+  kinds: Map<number, string>
+  /** the queue that was looked at last */
+  qdisc: net_device['qdisc'] | undefined
+}
+
 /** The socket that the stack is about, and the queues and rings of all devices, event by event. */
 export class StateTrack implements Sampler {
   readonly #sockets = new Map<number, { numbers: Numbers<sock>; tcp: Numbers<sock> | null; titles: Map<number, string> }>()
   readonly #current = new Series()
-  readonly #devices = new Map<string, { queue: Numbers<net_device>; ring: Numbers<net_device>; kinds: Map<number, string> }>()
-  readonly #kind = new Map<string, Series>()
+  readonly #devices = new Map<string, Device>()
   #host: () => Host | null
   #watched: { key: string; dev: net_device }[] = []
 
@@ -206,16 +214,14 @@ export class StateTrack implements Sampler {
   #device(event: number, key: string, dev: net_device): void {
     let d = this.#devices.get(key)
     if (d === undefined) {
-      d = { queue: new Numbers(queueProbes), ring: new Numbers(ringProbes), kinds: new Map() }
+      d = { queue: new Numbers(queueProbes), ring: new Numbers(ringProbes), kinds: new Map(), qdisc: undefined }
       this.#devices.set(key, d)
-      this.#kind.set(key, new Series())
     }
     const q = dev.qdisc
-    const number = q === null ? -1 : q.handle
-    const kind = this.#kind.get(key)
-    if (kind !== undefined && kind.at(event) !== number) {
-      kind.put(event, number)
-      d.kinds.set(event, q === null ? 'no queue' : `${q.ops?.id ?? 'qdisc'} ${handleText(q.handle)}`)
+    if (d.qdisc !== q) {
+      d.qdisc = q
+      const kind = q === null ? 'no queue' : `${q.ops?.id ?? 'qdisc'} ${handleText(q.handle)}`
+      if (latest(d.kinds, event) !== kind) d.kinds.set(event, kind)
     }
     d.queue.sample(event, dev)
     d.ring.sample(event, dev)
@@ -252,8 +258,8 @@ export class StateTrack implements Sampler {
       d.queue.truncate(event)
       d.ring.truncate(event)
       forget(d.kinds, event)
+      d.qdisc = undefined
     }
-    for (const k of this.#kind.values()) k.truncate(event)
     this.#watched = []
   }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -8,6 +8,35 @@ const dir = mkdtempSync(join(tmpdir(), 'repl-'))
 afterAll(() => rmSync(dir, { recursive: true }))
 
 describe('breakpoints', () => {
+  test('continue N says what the calls returned that it passed', async () => {
+    const { does } = makeRepl()
+    const file = join(dir, 'two.scn')
+    writeFileSync(file, 'p = socketpair(AF_UNIX, SOCK_STREAM, 0)\n> send(p0, 100, 0)\n> send(p0, 200, 0)\n> send(p0, 300, 0)\n')
+    await does('break unix_stream_sendmsg')
+    expect(await does(`source ${file}`)).toContain('Breakpoint 1')
+    const said = await does('continue 2')
+    expect(said).toContain('send(p0, 100, 0) = 100')
+    expect(said).toContain('send(p0, 200, 0) = 200')
+    expect(said).not.toContain('= 300')
+  })
+
+  test('a queue that takes the place of another is named by its own kind', async () => {
+    const { engine, does } = makeRepl()
+    for (const line of [
+      'ip link add eth0 type veth peer name eth0 netns peer',
+      'ip addr add 10.0.0.1/24 dev eth0',
+      'ip link set eth0 up',
+      'ip -n peer addr add 10.0.0.2/24 dev eth0',
+      'ip -n peer link set eth0 up',
+      'udp 10 10.0.0.2',
+    ])
+      await does(line)
+    // Linux attaches noqueue to a veth that is brought up: attach_one_default_qdisc()
+    const titles = (await engine.view({ state: true })).state.map((g) => g.title)
+    expect(titles.filter((t) => t.includes('noop'))).toEqual([])
+    expect(titles.some((t) => t.startsWith('eth0: noqueue'))).toBe(true)
+  })
+
   test('a condition stops only where it holds', async () => {
     const { engine, does } = makeRepl()
     await does('send 100')

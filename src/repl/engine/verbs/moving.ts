@@ -18,14 +18,16 @@ function needsRun(d: Debugger): void {
   if (d.session.length === 0) throw new UserError("nothing has run yet: try 'send 4096'")
 }
 
+/** what was said so far, without the places on the way */
+function passOver(d: Debugger): void {
+  for (const b of d.taken()) if (b.kind !== 'stop') d.say(b.kind, b.text)
+}
+
 /** moves `n` times, or until something else stops it; what is said of the places on the way is left out */
 function repeat(d: Debugger, n: number, move: () => boolean): void {
   needsRun(d)
   for (let i = 0; i < n; i++) {
-    if (i > 0) {
-      const before = d.taken()
-      for (const b of before) if (b.kind !== 'stop') d.say(b.kind, b.text)
-    }
+    if (i > 0) passOver(d)
     if (!move()) return
   }
 }
@@ -114,7 +116,7 @@ export const moving: readonly Verb[] = [
       const n = times(rest, 'continue')
       needsRun(d)
       for (let i = 0; i < n; i++) {
-        if (i > 0) d.taken()
+        if (i > 0) passOver(d)
         if (forwards(d, () => d.session.length)() || d.cursor >= d.session.length) return
       }
     },
@@ -250,7 +252,7 @@ export const moving: readonly Verb[] = [
       needsRun(d)
       const n = times(rest, 'reverse-continue')
       for (let i = 0; i < n; i++) {
-        if (i > 0) d.taken()
+        if (i > 0) passOver(d)
         d.backward(-1)
         if (d.cursor === 0) return
       }
