@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { addTraceOptions, type TraceOptions } from './options.ts'
+import { addTraceOptions, gather, type TraceOptions } from './options.ts'
 
 /** `skbtrace replay`'s own options. */
 export interface ReplayOptions extends TraceOptions {
@@ -22,7 +22,7 @@ export function addReplay(program: Command): void {
         .default('e1000'),
     )
     .option('--accept-mac', "give each frame that is for another host this device's MAC address", false)
-    .option('--set <command>', "a command of the host before: 'ip addr add ...'", (v: string, all: string[]) => [...all, v], [])
+    .option('--set <command>', "a command of the host before: 'ip addr add ...'", gather, [])
     .option('--before <file>', 'a scenario before: sockets that listen, routes, rules')
   addTraceOptions(c, 'text')
   c.addHelpText(

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { toEthernet } from '../formats/capture_frames.ts'
 import { type CapturedPacket, CaptureError, CaptureReader } from '../formats/capture_reader.ts'
 import { reasonOf } from '../formats/output.ts'
-import { Host } from '../host/host.ts'
+import { AFTERMATH, Host } from '../host/host.ts'
 import { type InjectableKind, type Injector, injectable, injectorOf } from '../script/inject.ts'
 import { loadIpv6 } from '../script/ipv6.ts'
 import { loadNeeds, runnerOn } from '../script/needs.ts'
@@ -163,7 +163,7 @@ class Replayer {
   }
 
   end(): void {
-    this.#host?.sleep(300)
+    this.#host?.sleep(AFTERMATH)
     listen(null)
   }
 

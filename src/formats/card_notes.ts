@@ -58,7 +58,7 @@ export class CardNotes {
       this.#more++
       return ''
     }
-    const type = e.fields.type === undefined ? '' : `${String(e.fields.type).padEnd(8)}`
+    const type = e.fields.type === undefined ? '' : String(e.fields.type).padEnd(8)
     return wrap(`#   ${`[${e.index}]`.padEnd(5)} ${type}`, fieldsOf(e.fields))
   }
 

@@ -1,4 +1,5 @@
 import { type Call, type Execution, tracer, traceTime, type Value } from '../trace/tracer.ts'
+import { ALL } from './contexts.ts'
 import { type Format, isSkb } from './format.ts'
 import type { GraphOptions } from './graph_options.ts'
 import type { Output } from './output.ts'
@@ -36,7 +37,7 @@ export const nowNs = (): number => Math.floor(traceTime())
 /** everything that happens during a traced call, wherever */
 const everywhere = (o: GraphOptions): GraphOptions => ({
   ...o,
-  contexts: o.contexts ?? ['task', 'softirq', 'hardirq'],
+  contexts: o.contexts ?? ALL,
   netns: o.netns ?? 'all',
 })
 

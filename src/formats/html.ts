@@ -12,12 +12,12 @@ import { page } from './html/page.ts'
 import type { TraceRecord } from './html/records.ts'
 import { body, pageStyle } from './html/shell.ts'
 import type { Output } from './output.ts'
-import { showArgs, showFields, showReturn } from './values.ts'
+import { KINDS } from './shown_calls.ts'
+import { argument, showArgs, showFields, showReturn } from './values.ts'
 
 /** functions in one page, at most: a browser has to hold them all */
 const MOST = 250_000
 
-const KINDS: Readonly<Record<CallKind, 0 | 1 | 2>> = { call: 0, inlined: 1, notrace: 2 }
 const kinds: readonly CallKind[] = ['call', 'inlined', 'notrace']
 
 interface HtmlOptions {
@@ -129,7 +129,7 @@ ${body(title)}
       return
     }
     const number = this.#numbers[fn.id] || this.#declare(call)
-    const skb = fn.skbArg < 0 ? undefined : [a, b, c, d, e, f][fn.skbArg]
+    const skb = argument(fn.skbArg, a, b, c, d, e, f)
     let id = 0
     if (isSkb(skb)) {
       id = skb.id

@@ -181,7 +181,7 @@ export class Jsonl implements Format {
     }
     // probes see a buffer whoever runs: while a timer is waited for, the other end as well
     if (!texts.probed || !this.#inCall) return
-    const skb = [a, b, c, d, e, f][fn.skbArg]
+    const skb = argument(fn.skbArg, a, b, c, d, e, f)
     if (isSkb(skb)) this.#skb(fn.name, skb)
   }
 

@@ -75,6 +75,9 @@ export function firstHeader(skb: Headers, layer: string | null): Protocol | null
   return skb.tail - data >= 8 ? 'UDP' : null
 }
 
+/** who has worked out a buffer's checksum, by its ip_summed: CHECKSUM_NONE and so on */
+export const summed: readonly string[] = ['none', 'unnecessary', 'complete', 'partial']
+
 /** `IPv4 127.0.0.1 > 127.0.0.1, TCP 40000 > 8080 ACK, seq 1, ack 2`: what a frame is, without its link header */
 export function summary(parts: readonly Layer[]): string {
   const get = (p: Layer, name: string): string => p.fields.find((f) => f.name === name)?.meaning ?? ''

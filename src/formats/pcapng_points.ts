@@ -89,8 +89,8 @@ function named(protocol: string, bytes: Uint8Array): Uint8Array {
   return out
 }
 
-/** the address that an Ethernet frame's IP packet comes from, or an ARP message's sender; null for others */
-export function frameEnds(frame: Uint8Array): Uint8Array | null {
+/** the address that an Ethernet frame's IP packet comes from; null for others */
+export function sourceOf(frame: Uint8Array): Uint8Array | null {
   let at = 12
   let type = ((frame[at] ?? 0) << 8) | (frame[at + 1] ?? 0)
   while (type === 0x8100 || type === 0x88a8) {

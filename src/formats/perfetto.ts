@@ -12,8 +12,7 @@ const THOUSANDTHS = Array.from({ length: 1000 }, (_, i) => `.${String(i).padStar
 
 /** ids of threads that are no task are above each pid's: no two are the same, of whatever process */
 const NO_TASK = 5_000_000
-const TID = { softirq: 1, hardirq: 2, idle: 3, task: 0 }
-const SORT = { task: 0, softirq: 1, hardirq: 2, idle: 3 }
+const ORDER = { task: 0, softirq: 1, hardirq: 2, idle: 3 }
 
 /** frames on the way whose arrival is waited for, at most */
 const ON_THE_WAY = 1024
@@ -99,7 +98,7 @@ export class Perfetto extends FrameFormat {
     let t = this.#threads.get(track)
     if (t === undefined) {
       const pid = this.#pid(track.netns)
-      const tid = track.kind === 'task' ? track.pid : NO_TASK + 10 * pid + TID[track.kind]
+      const tid = track.kind === 'task' ? track.pid : NO_TASK + 10 * pid + ORDER[track.kind]
       t = { pid, tid, ids: `"pid":${pid},"tid":${tid}`, depth: 0, root: 0 }
       this.#threads.set(track, t)
     }
@@ -118,7 +117,7 @@ export class Perfetto extends FrameFormat {
     if (this.#named.has(ids)) return
     this.#named.add(ids)
     this.#event(`"ph":"M","name":"thread_name",${ids},"args":{"name":${JSON.stringify(track.name)}}`)
-    this.#event(`"ph":"M","name":"thread_sort_index",${ids},"args":{"sort_index":${SORT[track.kind]}}`)
+    this.#event(`"ph":"M","name":"thread_sort_index",${ids},"args":{"sort_index":${ORDER[track.kind]}}`)
   }
 
   /** the part of a slice that is the same each time, and where its arguments begin */

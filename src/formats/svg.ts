@@ -8,6 +8,7 @@ import { standalone } from './drawing/style.ts'
 import { SkbWatch } from './drawing/watch.ts'
 import { type Format, isSkb } from './format.ts'
 import { type Output, OutputError } from './output.ts'
+import { argument } from './values.ts'
 
 export type Diagram = 'geometry' | 'headers' | 'sequence'
 
@@ -19,6 +20,8 @@ interface SvgOptions {
 }
 
 const WIDTH = 760
+/** the last function before a driver has the buffer */
+const LAST = 'dev_hard_start_xmit'
 /** frames in one picture, at most */
 const MOST = 200
 
@@ -38,7 +41,7 @@ export class Svg implements Format {
   constructor(out: Output, options: SvgOptions) {
     this.#out = out
     this.#o = options
-    this.#wanted = globs([options.at === '' ? 'dev_hard_start_xmit' : options.at]) ?? (() => false)
+    this.#wanted = globs([options.at === '' ? LAST : options.at]) ?? (() => false)
   }
 
   begin(): void {
@@ -51,7 +54,7 @@ export class Svg implements Format {
   enter(call: Call, a?: unknown, b?: unknown, c?: unknown, d?: unknown, e?: unknown, f?: unknown): void {
     const { fn } = call
     if (!this.#recording || this.#now !== null || fn.skbArg < 0 || this.#o.diagram === 'sequence') return
-    const skb = [a, b, c, d, e, f][fn.skbArg]
+    const skb = argument(fn.skbArg, a, b, c, d, e, f)
     if (!isSkb(skb)) return
     const before = this.#last.get(skb.id) ?? null
     const state = this.#watch.look(fn, skb)
@@ -82,7 +85,7 @@ export class Svg implements Format {
       this.#out.write(`${standalone(drawSequence(this.#frames, WIDTH, -1))}\n${more}`)
       return
     }
-    const at = this.#o.at === '' ? 'dev_hard_start_xmit' : this.#o.at
+    const at = this.#o.at === '' ? LAST : this.#o.at
     if (this.#now === null)
       throw new OutputError(`${this.#out.name}: no sk_buff came to ${at}: --at FUNCTION names the function to draw it at`)
     const svg =

@@ -4,7 +4,7 @@ import { CardNotes } from './card_notes.ts'
 import { bytesOf, frameBytes } from './format.ts'
 import type { Annotator } from './graph_options.ts'
 import { hexdump } from './hexdump.ts'
-import { firstHeader, layerOf, summary } from './packet.ts'
+import { firstHeader, layerOf, summary, summed } from './packet.ts'
 import { Totals } from './totals.ts'
 import { wrap } from './wrap.ts'
 
@@ -35,8 +35,6 @@ interface Shown {
   /** values of the fields that were printed, by protocol, place and name */
   fields: Map<string, Field['value']>
 }
-
-const summed = ['none', 'unnecessary', 'complete', 'partial']
 
 /**
  * Tells the way of the buffers between the lines of a graph: who holds one, what has changed since it was shown last, its shape, its
@@ -151,7 +149,7 @@ export class SkbNotes implements Annotator {
     if (whole) out += hexdump(bytes, 0, bytes.length)
     else if (mode !== 'layers' || (direction === 'out' && this.#whole !== skb.id && this.#isNews(where))) {
       const to = Math.min(bytes.length, (payload.offset + 31) & ~15)
-      out += `${hexdump(bytes, 0, to, '# ')}# ${`... ${bytes.length - to} bytes of payload left out: --hexdump full has them`}\n`
+      out += `${hexdump(bytes, 0, to, '# ')}# ... ${bytes.length - to} bytes of payload left out: --hexdump full has them\n`
     }
     for (const p of parts) if (p.fields.length > 0 && mode !== 'layers') out += fieldLines(p.protocol, p.fields)
     return out

@@ -140,7 +140,7 @@ const RSTATUS: readonly (readonly [string, number])[] = [
   ['DD', STAT_DD],
   ['EOP', STAT_EOP],
   ['IXSM', STAT_IXSM],
-  ['VP', 8],
+  ['VP', STAT_VP],
   ['TCPCS', 0x20],
   ['IPCS', 0x40],
 ]
@@ -166,7 +166,7 @@ function txFields(view: DataView, at: number): Fields {
       ...done,
     }
   const from = { address: address(view.getUint32(at, true), view.getUint32(at + 4, true)) }
-  const tag = lower & 0x40000000 ? { VLAN: view.getUint16(at + 14, true) } : nothing
+  const tag = lower & CMD_VLE ? { VLAN: view.getUint16(at + 14, true) } : nothing
   if (kind === (CMD_DEXT | DTYP_D))
     return {
       type: 'data',
@@ -189,7 +189,8 @@ const rxFields = (view: DataView, at: number): Fields => ({
 
 /**
  * Intel's 82540EM, as the recordings had it (QEMU's): a register write to the tail of the transmit ring sends at once, and the
- * interrupt is there before the next instruction unless one was just before (#gap). Received frames are padded to 60 bytes and carry a check sequence that nobody reads.
+ * interrupt is there before the next instruction unless one was just before (#gap). Received frames are padded to 60 bytes and carry
+ * a check sequence that nobody reads.
  */
 export class E1000Card implements Port, Inspectable {
   owner: CardOwner | null = null
@@ -216,7 +217,7 @@ export class E1000Card implements Port, Inspectable {
   #tag = -1
   #tso: Context = noContext()
   #csum: Context = noContext()
-  /** frames that went out, came in, and found no descriptor */
+  /** by the names of the statistics registers: 13.7 of the manual */
   readonly counters = { gptc: 0, gprc: 0, mpc: 0, gotc: 0, gorc: 0, bptc: 0, bprc: 0, mptc: 0, mprc: 0, tsctc: 0 }
 
   constructor(dma: DmaSpace, cable: Cable, end: 0 | 1) {
@@ -335,10 +336,9 @@ export class E1000Card implements Port, Inspectable {
 
   #transmit(): void {
     if (!(this.#get(REG.TCTL) & TCTL_EN)) return
-    const ring = this.#dma.at(this.#get(REG.TDBAL))
-    const count = this.#get(REG.TDLEN) / DESC
-    if (ring === undefined || count === 0) return
-    const view = new DataView(ring.bytes.buffer, ring.bytes.byteOffset + ring.offset, ring.length)
+    const ring = this.#ring(REG.TDBAL, REG.TDLEN)
+    if (ring === null) return
+    const { view, count } = ring
     if (tracer.on) this.#sayDescriptors(view, count)
     let head = this.#get(REG.TDH)
     let cause = ICR_TXQE
@@ -551,17 +551,8 @@ export class E1000Card implements Port, Inspectable {
       bytes.set(frame.bytes.subarray(0, 12))
       bytes.set(frame.bytes.subarray(16), 12)
     }
-    const ring = this.#dma.at(this.#get(REG.RDBAL))
-    const count = this.#get(REG.RDLEN) / DESC
-    const head = this.#get(REG.RDH)
-    if (ring === undefined || count === 0 || head === this.#get(REG.RDT)) {
-      this.counters.mpc++
-      if (tracer.on) say(this.owner, 'lost', '', 0, { where: 'no receive descriptor' }, frame.bytes)
-      this.#cause(ICR_RXO)
-      return
-    }
-    const view = new DataView(ring.bytes.buffer, ring.bytes.byteOffset + ring.offset, ring.length)
-    if (!this.#fill(view, count, bytes, special)) {
+    const ring = this.#ring(REG.RDBAL, REG.RDLEN)
+    if (ring === null || !this.#fill(ring.view, ring.count, bytes, special)) {
       this.counters.mpc++
       if (tracer.on) say(this.owner, 'lost', '', 0, { where: 'no receive descriptor' }, frame.bytes)
       this.#cause(ICR_RXO)

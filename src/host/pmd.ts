@@ -1,5 +1,6 @@
 import type { Cable } from '../hardware/cable.ts'
 import type { CardOwner } from '../hardware/card.ts'
+import { put16, sum16 } from '../hardware/checksum.ts'
 import type { DmaSpace } from '../hardware/dma.ts'
 import { E1000Card, REG } from '../hardware/e1000.ts'
 import { type DeviceQueue, VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_LEN, VirtioNetCard } from '../hardware/virtio_net.ts'
@@ -172,11 +173,8 @@ class VirtioPmd extends Pmd {
     h.setUint16(6, CSUM_START, true)
     h.setUint16(8, CSUM_OFFSET, true)
     // this device makes no IPv4 checksum
-    const ip = new DataView(buffer.bytes.buffer, this.headroom + 14, 20)
-    let sum = 0
-    for (let i = 0; i < 20; i += 2) sum += ip.getUint16(i)
-    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
-    ip.setUint16(10, ~sum & 0xffff)
+    const ip = this.headroom + 14
+    put16(buffer.bytes, ip + 10, ~sum16(buffer.bytes, ip, ip + 20) & 0xffff)
     const { desc, avail } = this.#queue
     const id = this.#avail % RING
     desc.setBigUint64(id * DESC, BigInt(buffer.address), true)

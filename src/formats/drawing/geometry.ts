@@ -67,7 +67,7 @@ export function drawGeometry(s: SkbState, before: SkbState | null, width: number
     const right = px + label.length * 7.4 + 4 > total
     text(
       right ? px - 3 : px + 3,
-      above ? to + 6 : to + 6,
+      to + 6,
       label,
       `${right ? 'd-end ' : ''}${before !== null && old !== offset ? 'd-fresh' : 'd-soft'}`,
     )

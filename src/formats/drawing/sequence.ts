@@ -1,8 +1,8 @@
 import type { FrameState } from './state.ts'
 
 /**
- * Frames as an `<svg>` element: a column for each end, an arrow for each frame, time (microseconds since the first) at the left. What a
- * frame is called is its last header. `marked`: index of a frame that stands out, -1 for none.
+ * Frames as an `<svg>` element: a column for each end, an arrow for each frame, time (microseconds since the first) at the left. A
+ * frame is called what is in it, without its IP header. `marked`: index of a frame that stands out, -1 for none.
  *
  * Uses nothing from outside itself: the HTML form carries this function's source.
  */

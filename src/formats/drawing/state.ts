@@ -1,7 +1,7 @@
 import { decode } from '../../decode/decode.ts'
 import type { Kfn, TracedSkb } from '../../trace/tracer.ts'
 import { bytesOf, frameBytes } from '../format.ts'
-import { firstHeader, layerOf, summary } from '../packet.ts'
+import { firstHeader, layerOf, summary, summed } from '../packet.ts'
 
 /** bytes of a buffer that are drawn and taken apart: all headers, and where the payload begins */
 const EXCERPT = 144
@@ -60,7 +60,6 @@ export interface FrameState {
   parts: Part[]
 }
 
-const summed = ['none', 'unnecessary', 'complete', 'partial']
 const unset = (offset: number): number | null => (offset === 0xffff ? null : offset)
 const hexOf = (b: Uint8Array): string => Buffer.from(b.buffer, b.byteOffset, b.byteLength).toString('hex')
 

@@ -1,3 +1,4 @@
+import { ALL } from '../contexts.ts'
 import type { GraphOptions } from '../graph_options.ts'
 import { ShownCalls } from '../shown_calls.ts'
 
@@ -7,11 +8,7 @@ abstract class Follower extends ShownCalls {
   hit = false
 
   constructor(options: GraphOptions) {
-    super(
-      { ...options, view: 'source', contexts: ['task', 'softirq', 'hardirq'], netns: options.netns ?? 'all', fold: false },
-      false,
-      false,
-    )
+    super({ ...options, view: 'source', contexts: ALL, netns: options.netns ?? 'all', fold: false }, false, false)
   }
   begin(root: string | null): void {
     this.start(root)

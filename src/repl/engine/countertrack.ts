@@ -1,5 +1,6 @@
 import type { Host } from '../../host/host.ts'
 import { Series } from './columns.ts'
+import { LINE } from './recording.ts'
 import type { StateGroup } from './statetrack.ts'
 import type { Sampler } from './watcher.ts'
 
@@ -63,8 +64,8 @@ export class CounterTrack implements Sampler {
   sample(kind: number, event: number): void {
     const host = this.#host()
     if (host === null) return
-    // a line begins (kind 0): devices may have come
-    if (host !== this.#bound || (kind === 0 && this.#missing)) this.#bind(host)
+    // with a line devices may have come
+    if (host !== this.#bound || (kind === LINE && this.#missing)) this.#bind(host)
     for (let i = 0; i < this.#counters.length; i++) {
       const c = this.#counters[i]
       const v = c === undefined ? 0 : this.#objects[i]?.[c.name]

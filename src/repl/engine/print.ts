@@ -79,7 +79,7 @@ function listHead(l: list_head<unknown>): string {
   return `{next = ${who(l.next)}, prev = ${who(l.prev)}}`
 }
 
-/** a value on one line; `top`: the value itself was asked for, not one inside another */
+/** a value on one line; `level`: 0 for what was asked for itself, more for what is inside of it */
 export function valueText(v: unknown, format = '', level = 0): string {
   switch (typeof v) {
     case 'number':
@@ -107,8 +107,7 @@ export function valueText(v: unknown, format = '', level = 0): string {
   // a tree through its nodes would have no end
   if (v instanceof rb_node) return '{…}'
   if (v instanceof Map) return `{${v.size} entries}`
-  if (level === 0 || identity(v) !== null) return level === 0 && identity(v) === null ? struct(v, format, level) : pointer(v)
-  return struct(v, format, level)
+  return identity(v) === null ? struct(v, format, level) : pointer(v)
 }
 
 function list(v: ArrayLike<unknown>, format: string, level: number): string {
@@ -126,7 +125,7 @@ function list(v: ArrayLike<unknown>, format: string, level: number): string {
   return `{${parts.join(', ')}${v.length > n ? '...' : ''}}`
 }
 
-/** fields of a struct in order: its own, then those that getters stand for */
+/** fields of a struct in order; of a buffer, `head` and `data` as pointers to its bytes */
 function fieldsOf(o: object): [string, unknown][] {
   const out: [string, unknown][] = []
   for (const [name, v] of Object.entries(o)) {
@@ -160,7 +159,7 @@ export function wrapValue(text: string, width: number): string {
   return lines.join('\n')
 }
 
-/** what follows the slash of x: `32xb`; null when it makes no sense */
+/** what follows the slash of x */
 interface Examine {
   count: number
   format: string
@@ -187,7 +186,7 @@ export function parseExamine(text: string): Examine | null {
 
 /**
  * Memory as gdb's x shows it, in network order (the bytes as they lie there; a half word, word or giant is big endian, as headers are).
- * A string instead of lines when it would leave the buffer.
+ * `error`: why there are no more lines, when it would leave the buffer; '' otherwise.
  */
 export function examine(p: Pointer, e: Examine): { lines: string[]; error: string } {
   const { bytes } = p
@@ -204,18 +203,7 @@ export function examine(p: Pointer, e: Examine): { lines: string[]; error: strin
     }
     return { lines, error: '' }
   }
-  const perLine =
-    e.format === 'c'
-      ? 8
-      : e.format === 't'
-        ? Math.max(1, 8 / e.size / 2)
-        : e.size === 1
-          ? 8
-          : e.size === 2
-            ? 8
-            : e.size === 4
-              ? 4
-              : 2
+  const perLine = e.format === 'c' ? 8 : e.format === 't' ? Math.max(1, 8 / e.size / 2) : e.size <= 2 ? 8 : e.size === 4 ? 4 : 2
   const rows: { label: string; cells: string[] }[] = []
   let error = ''
   for (let i = 0; i < e.count; i++) {

@@ -95,7 +95,7 @@ export class Walk {
     return -1
   }
 
-  /** where the function of `frame` (an entry) is over; of a line, where the next begins */
+  /** where the function at hand is over; from there, where its caller is; of a line, where the next begins */
   finish(from: number): number {
     const r = this.recording
     if (from >= r.length) return -1

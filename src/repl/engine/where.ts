@@ -1,5 +1,4 @@
 import { paramsOf } from './params.ts'
-import type { Recording } from './recording.ts'
 import {
   CARD,
   CONTEXT,
@@ -13,6 +12,7 @@ import {
   INDIRECT,
   kindNames,
   LINE,
+  type Recording,
   TRACEPOINT,
 } from './recording.ts'
 import type { Session } from './session.ts'

@@ -28,7 +28,7 @@ const handlers: Readonly<Record<string, { run: Handler; missing?: Outcome }>> = 
   S: { run: statistics, missing: failed('Cannot get stats strings information: No such device\n', 96) },
   g: { run: rings },
   l: { run: channels },
-  c: { run: (_d, driver) => coalesce(_d, driver) },
+  c: { run: coalesce },
   P: { run: (d) => ok(permanent(d)) },
 }
 const options: Readonly<Record<string, string>> = {

@@ -308,7 +308,7 @@ export const info: Verb = {
     const m = /^(\S*)\s*(.*)$/.exec(rest)
     const word = m?.[1] ?? ''
     const names = Object.keys(topics).filter((t) => t === word || (word !== '' && t.startsWith(word)))
-    const exact = names.includes(word) ? word : names.length === 1 ? names[0] : word === 'b' ? 'break' : undefined
+    const exact = names.includes(word) ? word : names.length === 1 ? names[0] : undefined
     const topic = exact === undefined ? undefined : topics[exact]
     if (topic === undefined)
       throw new UserError(

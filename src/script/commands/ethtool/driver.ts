@@ -15,7 +15,6 @@ export interface Driver {
   /** megabits a second; null: unknown */
   speed?: number | null
   port?: string
-  phy?: number
   /** `ethtool -S` */
   statistics?: (d: net_device) => [string, number][]
   /** `ethtool -g`: entries of the rings, at most and now */

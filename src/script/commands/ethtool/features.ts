@@ -87,7 +87,7 @@ const checksums = ['tx-checksum-ipv4', 'tx-checksum-ip-generic', 'tx-checksum-ip
 const bitsOf = (word: string): netdev_features_t | null =>
   legacy.find((l) => l.short === word || l.long === word)?.bits ?? features.find(([name]) => name === word)?.[1] ?? null
 
-/** include/linux/netdev_features.h NETIF_F_NEVER_CHANGE, NETIF_F_ETHTOOL_BITS: what cannot be asked for */
+/** what can be asked for; the rest is fixed */
 const changeable = (dev: net_device): netdev_features_t => dev.hw_features
 
 /** ethtool -K: what is wanted; the rest follows from the features' dependencies */

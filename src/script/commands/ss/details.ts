@@ -1,3 +1,4 @@
+import type { sock } from '../../../kernel/include/net/sock.ts'
 import type { inet_diag_msg } from '../../../kernel/net/ipv4/inet_diag.ts'
 import { sk_get_meminfo, tcp_diag_info } from '../../../kernel/net/ipv4/inet_diag.ts'
 
@@ -55,9 +56,9 @@ export const timer = (d: inet_diag_msg): string =>
   d.timer === 0 ? '' : ` timer:(${timers[d.timer] ?? 'unknown'},${milliseconds(d.expires)},${d.retrans})`
 
 /** `skmem:(r0,rb131072,...)`, of -m */
-export function memory(d: inet_diag_msg): string {
-  if (d.sk === null) return ''
-  const m = sk_get_meminfo(d.sk)
+export function memory(sk: sock | null): string {
+  if (sk === null) return ''
+  const m = sk_get_meminfo(sk)
   return ` skmem:(${['r', 'rb', 't', 'tb', 'f', 'w', 'o', 'bl', 'd'].map((k, i) => `${k}${m[i]}`).join(',')})`
 }
 

@@ -7,7 +7,7 @@ import type { net } from '../../../kernel/include/net/net_namespace.ts'
 import type { sock } from '../../../kernel/include/net/sock.ts'
 import { skb_peek_next } from '../../../kernel/net/core/skbuff.ts'
 import { sock_gen_cookie } from '../../../kernel/net/core/sock_diag.ts'
-import { inet_diag_dump, type inet_diag_msg, sk_get_meminfo, type Transport } from '../../../kernel/net/ipv4/inet_diag.ts'
+import { inet_diag_dump, type inet_diag_msg, type Transport } from '../../../kernel/net/ipv4/inet_diag.ts'
 import { sock_from_file } from '../../../kernel/net/socket.ts'
 import { unix_sockets } from '../../../kernel/net/unix/af_unix.ts'
 import type { Row } from './columns.ts'
@@ -87,7 +87,7 @@ function inetRow(host: Host, n: net, d: inet_diag_msg, transport: Transport, o: 
   }
   if (o.memory || (o.info && transport !== 'udp')) {
     if (!o.oneline) rest += '\n\t'
-    if (o.memory) rest += memory(d)
+    if (o.memory) rest += memory(d.sk)
     if (o.info) rest += tcpInfo(d, o)
   }
   return [
@@ -123,7 +123,7 @@ function unixRows(host: Host, n: net, o: Wanted): Row[] {
       return []
     const listening = u.sk_state === LISTEN
     let rest = o.processes ? users(host, u) : ''
-    if (o.memory) rest += skmem(u)
+    if (o.memory) rest += memory(u)
     if (o.details) rest += shutdown(u.sk_shutdown)
     return [
       [
@@ -139,11 +139,6 @@ function unixRows(host: Host, n: net, o: Wanted): Row[] {
       ] as const,
     ]
   })
-}
-
-const skmem = (sk: sock): string => {
-  const m = sk_get_meminfo(sk)
-  return ` skmem:(${['r', 'rb', 't', 'tb', 'f', 'w', 'o', 'bl', 'd'].map((k, i) => `${k}${m[i]}`).join(',')})`
 }
 
 /** the name in a struct sockaddr_un; zero bytes of an abstract one as @ */
@@ -164,7 +159,7 @@ function packetRows(host: Host, n: net, o: Wanted): Row[] {
     let rest = o.processes ? users(host, sk) : ''
     if (o.details)
       rest += ` ino:${sk.sk_socket === null ? 0 : SOCK_INODE(sk.sk_socket).i_ino} sk:${sock_gen_cookie(sk).toString(16)}`
-    if (o.memory) rest += skmem(sk)
+    if (o.memory) rest += memory(sk)
     return [[kind, 'UNCONN', String(sk.sk_rmem_alloc), '0', `${names[sk.num] ?? `[${sk.num}]`}:`, dev, '*', '', rest] as const]
   })
 }
