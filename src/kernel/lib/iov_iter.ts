@@ -505,40 +505,6 @@ export const iov_iter_get_pages2 = kfunc(
     maxpages ? __iov_iter_get_pages_alloc(i, pages, maxsize, maxpages, start) : 0,
 )
 
-const _iov_npages = kfunc('iov_npages', (i: iov_iter, maxpages: number): number => {
-  let skip = i.iov_offset
-  let size = i.count
-  let npages = 0
-  for (let p = i.seg; size; skip = 0, p++) {
-    const v = i.__iov[p]
-    if (v === undefined) break
-    const offs = (v.iov_base + skip) % PAGE_SIZE
-    const len = Math.min(v.iov_len - skip, size)
-    if (len) {
-      size -= len
-      npages += Math.ceil((offs + len) / PAGE_SIZE)
-      if (npages > maxpages) return maxpages
-    }
-  }
-  return npages
-})
-
-const _bvec_npages = kfunc('bvec_npages', (i: iov_iter, maxpages: number): number => {
-  let skip = i.iov_offset
-  let size = i.count
-  let npages = 0
-  for (let p = i.seg; size; skip = 0, p++) {
-    const v = i.bvec[p]
-    if (v === undefined) break
-    const offs = (v.bv_offset + skip) % PAGE_SIZE
-    const len = Math.min(v.bv_len - skip, size)
-    size -= len
-    npages += Math.ceil((offs + len) / PAGE_SIZE)
-    if (npages > maxpages) return maxpages
-  }
-  return npages
-})
-
 const word = new Uint8Array(16)
 const wordView = new DataView(word.buffer)
 

@@ -50,6 +50,7 @@ import { NL_SET_ERR_MSG } from '../../include/linux/netlink.ts'
 import { IFA_F_PERMANENT, IFA_F_SECONDARY, RT_TABLE_LOCAL } from '../../include/linux/rtnetlink.ts'
 import { GFP_KERNEL, GFP_KERNEL_ACCOUNT } from '../../include/linux/slab.ts'
 import { flowi4 } from '../../include/net/flow.ts'
+import { IPV4_MIN_MTU } from '../../include/net/ip.ts'
 import { FIB_LOOKUP_NOREF, FIB_RES_DEV, fib_result } from '../../include/net/ip_fib.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import { call_rcu, call_rcu_hurry, rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
@@ -73,7 +74,6 @@ import { ip_mc_destroy_dev, ip_mc_down, ip_mc_init_dev, ip_mc_remap, ip_mc_unmap
 
 const NOTIFY_DONE = 0
 const INFINITY_LIFE_TIME = 0xffffffff
-const IPV4_MIN_MTU = 68
 
 /** addresses of all namespaces, by address; the newest first */
 let inet_addr_lst: Map<number, in_ifaddr[]>

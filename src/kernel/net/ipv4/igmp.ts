@@ -17,6 +17,7 @@ import { timer_list } from '../../include/linux/timer.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
 import { flowi4 } from '../../include/net/flow.ts'
 import { INET_FLAGS_MC_ALL, inet_sk, inet_test_bit } from '../../include/net/inet_sock.ts'
+import { IPV4_MIN_MTU } from '../../include/net/ip.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { spin_lock_bh, spin_unlock_bh } from '../../kernel/locking/spinlock.ts'
@@ -66,7 +67,6 @@ const IGMPV3_GREC_SIZE = 8
 /** an IP header with the router alert option */
 const IP_HLEN = 24
 const IPOPT_RA = 148
-const IPV4_MIN_MTU = 68
 const TC_PRIO_CONTROL = 7
 
 const qrv = (in_dev: in_device): number => in_dev.mr_qrv || in_dev.dev.nd_net.ipv4.sysctl_igmp_qrv
@@ -236,7 +236,7 @@ const igmp_group_added = kfunc('igmp_group_added', (im: ip_mc_list): void => {
 })
 
 const igmpv3_add_delrec = kfunc('igmpv3_add_delrec', (in_dev: in_device, im: ip_mc_list, gfp: number): void => {
-  kzalloc(208, gfp)
+  kzalloc(144, gfp)
   const pmc = new ip_mc_list(in_dev, im.multiaddr)
   in_dev.refcnt++
   pmc.crcount = qrv(in_dev)
@@ -280,7 +280,7 @@ const ____ip_mc_inc_group = kfunc('____ip_mc_inc_group', (in_dev: in_device, add
     im.sfcount[slot]++
     return
   }
-  kzalloc(208, gfp)
+  kzalloc(144, gfp)
   const fresh = new ip_mc_list(in_dev, addr)
   in_dev.refcnt++
   fresh.sfmode = mode

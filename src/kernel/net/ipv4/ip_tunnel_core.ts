@@ -62,7 +62,6 @@ import { __ip_select_ident, ip_rt_put } from './route.ts'
 
 /** tunnels in tunnels */
 const IP_TUNNEL_RECURSION_LIMIT = 5
-const IPV4_MIN_MTU = 576
 const SIZEOF_IPHDR = 20
 const SIZEOF_IPV6HDR = 40
 const SIZEOF_ICMPHDR = 8
@@ -265,7 +264,7 @@ const iptunnel_pmtud_build_icmp = kfunc('iptunnel_pmtud_build_icmp', (skb: sk_bu
   const eh = new Uint8Array(ETH_HLEN)
   skb_copy_bits(skb, skb_mac_offset(skb), eh, 0, ETH_HLEN)
   pskb_pull(skb, ETH_HLEN)
-  let err = pskb_trim(skb, IPV4_MIN_MTU - SIZEOF_IPHDR - SIZEOF_ICMPHDR)
+  let err = pskb_trim(skb, 576 - SIZEOF_IPHDR - SIZEOF_ICMPHDR)
   if (err) return err
   const len = skb.len + SIZEOF_ICMPHDR
   err = skb_cow(skb, SIZEOF_IPHDR + SIZEOF_ICMPHDR + ETH_HLEN)
@@ -304,7 +303,7 @@ const iptunnel_pmtud_build_icmp = kfunc('iptunnel_pmtud_build_icmp', (skb: sk_bu
 
 const iptunnel_pmtud_check_icmp = kfunc('iptunnel_pmtud_check_icmp', (skb: sk_buff, mtu: number): number => {
   const iph = ip_hdr(skb)
-  if (mtu < IPV4_MIN_MTU || iph.frag_off !== IP_DF) return 0
+  if (mtu < 576 || iph.frag_off !== IP_DF) return 0
   const { saddr, daddr, ihl } = iph
   if (ipv4_is_lbcast(daddr) || ipv4_is_multicast(daddr) || ipv4_is_zeronet(saddr) || ipv4_is_loopback(saddr)) return 0
   if (ipv4_is_lbcast(saddr) || ipv4_is_multicast(saddr)) return 0

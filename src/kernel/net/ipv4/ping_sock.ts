@@ -390,7 +390,7 @@ const ping_recvmsg = kfunc('ping_recvmsg', (sk: sock, msg: msghdr, len: number, 
   return err || copied
 })
 
-const ping_prot: proto = { name: 'PING', obj_size: 960, alloc: () => new inet_sock() }
+const ping_prot: proto = { name: 'PING', obj_size: 1000, alloc: () => new inet_sock() }
 
 function ping_init(): number {
   Object.assign(ping_prot, {

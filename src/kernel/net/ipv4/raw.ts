@@ -647,7 +647,7 @@ export const raw_abort = kfunc('raw_abort', (sk: sock, err: number): number => {
   return 0
 })
 
-export const raw_prot: proto = { name: 'RAW', alloc: (): sock => new raw_sock(), obj_size: 968 }
+export const raw_prot: proto = { name: 'RAW', alloc: (): sock => new raw_sock(), obj_size: 1008 }
 
 core_initcall(() => {
   Object.assign(raw_prot, {

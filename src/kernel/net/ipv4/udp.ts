@@ -2001,7 +2001,7 @@ export const udp_abort = kfunc('udp_abort', (sk: sock, err: number): number => {
   return 0
 })
 
-export const udp_prot: proto = { name: 'UDP', alloc: (): sock => new udp_sock(), obj_size: 1344 }
+export const udp_prot: proto = { name: 'UDP', alloc: (): sock => new udp_sock(), obj_size: 1152 }
 
 core_initcall(() => {
   udp_memory_allocated = { v: 0 }

@@ -278,4 +278,4 @@ export const ipv6_renew_options = kfunc(
     return opt2
   },
 )
-const SIZEOF_TXOPTIONS = 56
+const SIZEOF_TXOPTIONS = 64

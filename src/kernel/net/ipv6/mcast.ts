@@ -250,7 +250,7 @@ const igmp6_group_dropped = kfunc('igmp6_group_dropped', (mc: ifmcaddr6): void =
 })
 
 const mld_add_delrec = kfunc('mld_add_delrec', (idev: inet6_dev, im: ifmcaddr6): void => {
-  kzalloc(152, GFP_KERNEL)
+  kzalloc(208, GFP_KERNEL)
   const pmc = new ifmcaddr6(im.mca_addr, idev)
   idev.refcnt++
   pmc.mca_crcount = idev.mc_qrv
@@ -280,7 +280,7 @@ const mld_clear_delrec = kfunc('mld_clear_delrec', (idev: inet6_dev): void => {
 const slot = (mode: number): 0 | 1 => (mode === MCAST_EXCLUDE ? MCAST_EXCLUDE : MCAST_INCLUDE)
 
 const mca_alloc = kfunc('mca_alloc', (idev: inet6_dev, addr: in6_addr, mode: number): ifmcaddr6 => {
-  kzalloc(152, GFP_KERNEL)
+  kzalloc(208, GFP_KERNEL)
   const mc = new ifmcaddr6(addr, idev)
   mc.mca_sfmode = mode
   mc.mca_sfcount[slot(mode)] = 1

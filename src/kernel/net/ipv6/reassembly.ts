@@ -392,7 +392,7 @@ const ipv6_frags_init_net = kfunc('ipv6_frags_init_net', (n: net): number => {
 
 export const ipv6_frag_init = kfunc('ipv6_frag_init', (): number => {
   ip6_frags = {
-    qsize: 216,
+    qsize: 184,
     alloc: () => new frag_queue(),
     constructor_: ip6frag_init,
     destructor_: null,

@@ -113,8 +113,7 @@ interface fq_sched_data {
   stat_pkts_too_long: number
 }
 
-/** struct fq_flow is two cache lines */
-const SIZEOF_FQ_FLOW = 128
+const SIZEOF_FQ_FLOW = 112
 let fq_flow_cachep: kmem_cache
 
 const fq_flow_is_detached = (f: fq_flow): boolean => (f.age & 1) !== 0

@@ -219,8 +219,8 @@ const vxlan_find_mac_tx = kfunc('vxlan_find_mac_tx', (vxlan: V.vxlan_dev, mac: U
 const vxlan_fdb_find_rdst = (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): V.vxlan_rdst | undefined =>
   f.remotes.find((r) => r.remote_ip === ip && r.remote_port === port && r.remote_vni === vni && r.remote_ifindex === ifindex)
 
-const SIZEOF_VXLAN_FDB = 120
-const SIZEOF_VXLAN_RDST = 104
+const SIZEOF_VXLAN_FDB = 112
+const SIZEOF_VXLAN_RDST = 96
 
 const vxlan_fdb_append = kfunc(
   'vxlan_fdb_append',
