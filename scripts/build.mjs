@@ -36,6 +36,15 @@ const withoutDevtools = {
   },
 }
 
+/** ink draws nothing but its last frame where the environment has CI: whether there is a terminal is asked of the terminal itself */
+const terminalInCi = {
+  name: 'terminal-in-ci',
+  setup(b) {
+    b.onResolve({ filter: /^is-in-ci$/ }, ({ path }) => ({ path, namespace: 'never' }))
+    b.onLoad({ filter: /.*/, namespace: 'never' }, () => ({ contents: 'export default false' }))
+  },
+}
+
 /**
  * What is imported when it is needed becomes a file of its own. Each of these imports the program as well, so that all that the
  * program begins with is one file, whose functions call one another directly. And the facts of a kernel function are put where it
@@ -136,7 +145,7 @@ const repl = await build({
   entryPoints: { repl: 'src/repl/screen/main.tsx' },
   outExtension: { '.js': '.mjs' },
   external: [],
-  plugins: [withoutDevtools],
+  plugins: [withoutDevtools, terminalInCi],
   format: 'esm',
   minify: true,
   jsx: 'automatic',

@@ -101,6 +101,13 @@ describe.runIf(hasTmux).each([
     expect(Math.max(...text.split('\n').map((l) => l.length))).toBeLessThanOrEqual(other[0])
   })
 
+  it('draws as well where the environment says that this is continuous integration', async () => {
+    t = new Terminal(columns, rows, [], { CI: 'true', CONTINUOUS_INTEGRATION: '1' })
+    expect(await t.until(/\(skbtrace\)/)).toContain('nothing has run yet')
+    t.key('C-d')
+    await t.until(/\[exit 0\]/)
+  })
+
   it('Ctrl-C stops a long run and keeps the session', async () => {
     const term = start(columns, rows)
     await term.until(/\(skbtrace\)/)
