@@ -8,6 +8,7 @@ export class InternalError extends Error {}
 /** Thousands are declared at each start and most are never called: what is known of one is looked up when it is asked for. */
 class Declared implements Kfn {
   readonly id: number
+  readonly inlinedWhereBoth: boolean
   /** its name, in dist the row of its facts */
   readonly #text: string
   #name: string | undefined
@@ -15,9 +16,15 @@ class Declared implements Kfn {
   #root: Context | undefined
   #skbArg: number | undefined
 
-  constructor(id: number, text: string) {
+  constructor(id: number, text: string, inlinedWhereBoth: boolean) {
     this.id = id
+    this.inlinedWhereBoth = inlinedWhereBoth
     this.#text = text
+  }
+
+  /** the same function, declared once more */
+  again(): Kfn {
+    return declare(this.#text, true)
   }
 
   get name(): string {
@@ -52,8 +59,8 @@ const declared: Kfn[] = []
 const functions: object[] = []
 const asked = new Map<object, Kfn>()
 
-function declare(name: string): Kfn {
-  const fn = new Declared(declared.length, name)
+function declare(text: string, inlinedWhereBoth = false): Kfn {
+  const fn = new Declared(declared.length, text, inlinedWhereBoth)
   declared.push(fn)
   return fn
 }
@@ -87,6 +94,18 @@ export function kfunc<A extends unknown[], R>(name: string, body: AnyFn<A, R>): 
   const f = wrap(declare(name), body as unknown as Body) as unknown as AnyFn<A, R>
   functions.push(f)
   return f
+}
+
+/**
+ * `f` once more, for the places where a caller has it inlined and calls it elsewhere: without this, a caller that has both is taken
+ * to call it. `body` is what `f` was declared with.
+ */
+export function inlinedHere<A extends unknown[], R>(f: AnyFn<A, R>, body: AnyFn<A, R>): AnyFn<A, R> {
+  const fn = kfnOf(f)
+  if (!(fn instanceof Declared)) throw new InternalError('inlinedHere: not a kfunc')
+  const twin = wrap(fn.again(), body as unknown as Body) as unknown as AnyFn<A, R>
+  functions.push(twin)
+  return twin
 }
 
 type Body = (

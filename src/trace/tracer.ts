@@ -10,6 +10,8 @@ export interface Kfn {
   readonly root: Context
   /** which argument is the sk_buff (`struct sk_buff *`), -1 for none */
   readonly skbArg: number
+  /** a caller that has it inlined in one place and calls it in another has it inlined here */
+  readonly inlinedWhereBoth: boolean
 }
 
 /** `call`: a frame of its own; `inlined`: a ghost, ftrace cannot see it; `notrace`: real, but without a tracing site. */
@@ -243,7 +245,7 @@ class Resolved implements Call {
   constructor(from: Context, fn: Kfn) {
     const edges = from.real === null ? '' : findEdges(from.real.symbol.calls, from.path, fn.name)
     const { symbol } = fn
-    const inlined = edges === '' ? symbol.kind === 'inline-only' : !anyCalled(edges)
+    const inlined = edges === '' ? symbol.kind === 'inline-only' : !anyCalled(edges) || (fn.inlinedWhereBoth && anyInlined(edges))
     this.fn = fn
     this.kind = inlined ? 'inlined' : symbol.ftrace ? 'call' : 'notrace'
     this.visible = this.kind === 'call'
@@ -281,6 +283,9 @@ function anyCalled(edges: string): boolean {
   }
   return false
 }
+
+/** whether one of these rows was inlined somewhere */
+const anyInlined = (edges: string): boolean => parseEdges(edges).some((e) => e.inlined.length > 0)
 
 /** Finds out, once, what the call of `fn` from `from` is in that build of the kernel. */
 export const resolveCall = (from: Context, fn: Kfn): Call => new Resolved(from, fn)

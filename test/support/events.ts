@@ -26,7 +26,8 @@ export function fn(name: string, what: Partial<Omit<KernelSymbol, 'name'>> = {})
       ...what,
     } as KernelSymbol
     const root = new Context(null, [])
-    f = { id: 1000 + known.size, name, symbol, root, skbArg: symbol.params.findIndex((p) => /^struct sk_buff \*/.test(p)) }
+    const skbArg = symbol.params.findIndex((p) => /^struct sk_buff \*/.test(p))
+    f = { id: 1000 + known.size, name, symbol, root, skbArg, inlinedWhereBoth: false }
     known.set(name, f)
   }
   return f

@@ -1,4 +1,4 @@
-import { kfunc, nameOf } from '../../../trace/kfunc.ts'
+import { inlinedHere, kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { decide, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
 import { get_random_u32, get_random_u32_below } from '../../drivers/char/random.ts'
 import {
@@ -107,9 +107,11 @@ core_initcall(() => {
 export const neigh_hold = (n: neighbour): void => {
   n.refcnt++
 }
-export const neigh_release = kfunc('neigh_release', (n: neighbour): void => {
+const release = (n: neighbour): void => {
   if (--n.refcnt === 0) neigh_destroy(n)
-})
+}
+export const neigh_release = kfunc('neigh_release', release)
+export const neigh_release_inlined = inlinedHere(neigh_release, release)
 
 /** a random time between half of `base` and one and a half of it */
 export const neigh_rand_reach_time = kfunc('neigh_rand_reach_time', (base: number): number =>

@@ -127,6 +127,7 @@ import {
   neigh_lookup,
   neigh_parms_clone,
   neigh_release,
+  neigh_release_inlined,
   neigh_remove_one,
   neigh_resolve_output,
   neigh_table_init,
@@ -551,7 +552,7 @@ const arp_process = kfunc('arp_process', (n: net, _sk: sock | null, skb: sk_buff
     const override = jiffies() > neigh.updated + NEIGH_VAR(neigh.parms, NEIGH_VAR_LOCKTIME) || is_garp
     const state = ar_op !== ARPOP_REPLY || skb.pkt_type !== PACKET_HOST ? NUD_STALE : NUD_REACHABLE
     neigh_update(neigh, sha, state, override ? NEIGH_UPDATE_F_OVERRIDE : 0, 0)
-    neigh_release(neigh)
+    neigh_release_inlined(neigh)
   }
   return out_consume_skb()
 })

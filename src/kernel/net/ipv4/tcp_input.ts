@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noConfusingLabels: a labelled block stands for a goto of the kernel
 
-import { kfunc, nameOf } from '../../../trace/kfunc.ts'
+import { inlinedHere, kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { decide, traceCounters, traceIndirect, tracepoint, tracer } from '../../../trace/tracer.ts'
 import { get_random_u32_inclusive } from '../../drivers/char/random.ts'
 import {
@@ -1142,11 +1142,13 @@ const tcp_skb_seglen = (skb: sk_buff): number => (tcp_skb_pcount(skb) === 1 ? sk
 const skb_can_shift = (skb: sk_buff): boolean => !skb_headlen(skb) && skb_is_nonlinear(skb)
 
 /** @returns bytes moved, 0 when the buffer would get too large */
-export const tcp_skb_shift = kfunc('tcp_skb_shift', (to: sk_buff, from: sk_buff, pcount: number, shiftlen: number): number => {
+const skb_shift_whole = (to: sk_buff, from: sk_buff, pcount: number, shiftlen: number): number => {
   if (to.len + shiftlen >= 65535 * TCP_MIN_GSO_SIZE) return 0
   if (tcp_skb_pcount(to) + pcount > 65535) return 0
   return skb_shift(to, from, shiftlen)
-})
+}
+export const tcp_skb_shift = kfunc('tcp_skb_shift', skb_shift_whole)
+const tcp_skb_shift_inlined = inlinedHere(tcp_skb_shift, skb_shift_whole)
 
 /** joins what is newly SACKed to the SACKed buffer before it; null: tag it where it is */
 export const tcp_shift_skb_data = kfunc(
@@ -1184,7 +1186,7 @@ export const tcp_shift_skb_data = kfunc(
         len = pcount * mss
       }
       if (!after((cb.seq + len) >>> 0, tp.snd_una)) break fallback
-      if (!tcp_skb_shift(prev, skb, pcount, len)) break fallback
+      if (!tcp_skb_shift_inlined(prev, skb, pcount, len)) break fallback
       if (!tcp_shifted_skb(sk, prev, skb, state, pcount, len, mss, dup_sack)) return prev
 
       // the hole is closed: the next one may be joined as well

@@ -1,4 +1,4 @@
-import { kfunc } from '../../../trace/kfunc.ts'
+import { inlinedHere, kfunc } from '../../../trace/kfunc.ts'
 import { decide, tracer } from '../../../trace/tracer.ts'
 import { HZ, TCP_CA_Open, TCP_INFINITE_SSTHRESH, TCP_TIMEOUT_FALLBACK } from '../../include/generated/enums.ts'
 import { early_initcall } from '../../include/linux/init.ts'
@@ -76,12 +76,14 @@ const tcp_metric_set = (tm: tcp_metrics_block, idx: number, val: number): void =
   tm.tcpm_vals[idx] = val >>> 0
 }
 
-const addr_same = kfunc('addr_same', (a: inetpeer_addr, b: inetpeer_addr): boolean => {
+const same_addr = (a: inetpeer_addr, b: inetpeer_addr): boolean => {
   if (a.family !== b.family) return false
   if (typeof a.addr === 'number' || typeof b.addr === 'number') return a.addr === b.addr
   for (let i = 0; i < a.addr.length; i++) if (a.addr[i] !== b.addr[i]) return false
   return true
-})
+}
+const addr_same = kfunc('addr_same', same_addr)
+const addr_same_inlined = inlinedHere(addr_same, same_addr)
 
 const hash_32 = (val: number, bits: number): number => (Math.imul(val, 0x61c88647) >>> 0) >>> (32 - bits)
 
@@ -170,7 +172,7 @@ const __tcp_get_metrics = kfunc(
   (saddr: inetpeer_addr, daddr: inetpeer_addr, net: net, hash: number): tcp_metrics_block | number | null => {
     let depth = 0
     for (let tm = tcp_metrics_hash[hash] ?? null; tm !== null; tm = tm.tcpm_next) {
-      if (addr_same(tm.tcpm_saddr, saddr) && addr_same(tm.tcpm_daddr, daddr) && tm.tcpm_net === net) return tm
+      if (addr_same_inlined(tm.tcpm_saddr, saddr) && addr_same(tm.tcpm_daddr, daddr) && tm.tcpm_net === net) return tm
       depth++
     }
     return depth > TCP_METRICS_RECLAIM_DEPTH ? TCP_METRICS_RECLAIM_PTR : null
@@ -184,7 +186,7 @@ const __tcp_get_metrics_req = kfunc('__tcp_get_metrics_req', (req: request_sock,
   const daddr = { family, addr: v4 ? inet_rsk(req).ir_rmt_addr : (req.skc_v6_daddr ?? 0) }
   const net = dst_dev_net_rcu(dst)
   let tm = tcp_metrics_hash[hash_of(daddr, net)] ?? null
-  while (tm !== null && !(addr_same(tm.tcpm_saddr, saddr) && addr_same(tm.tcpm_daddr, daddr) && tm.tcpm_net === net))
+  while (tm !== null && !(addr_same_inlined(tm.tcpm_saddr, saddr) && addr_same(tm.tcpm_daddr, daddr) && tm.tcpm_net === net))
     tm = tm.tcpm_next
   tcpm_check_stamp(tm, dst)
   return tm
