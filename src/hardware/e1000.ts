@@ -83,6 +83,8 @@ const ITR_NS = 256
 const DELAY_NS = 1024
 /** nanoseconds: never more than 7813 interrupts a second, whatever ITR says */
 const INTERRUPT_GAP = 500 * ITR_NS
+/** nanoseconds after a write of RCTL in which the card that QEMU imitates takes no frame; what comes then waits in the cable */
+const RCTL_SETTLES = 1_000_000_000
 /** with its tag and check sequence; above that with LPE only */
 const MAX_FRAME = 1522
 const VLAN = 4
@@ -205,6 +207,9 @@ export class E1000Card implements Port, Inspectable {
   #line = false
   /** an interrupt was raised, and the time until the next one is not over */
   #gap = false
+  /** until when nothing is taken, in nanoseconds, and what waits for that */
+  #settled = 0
+  #waiting: Frame[] = []
   /** a descriptor asked for the delayed interrupt */
   #delayed = false
   // the packet that is being put together
@@ -254,6 +259,19 @@ export class E1000Card implements Port, Inspectable {
         this.#regs.set(reg, value)
     }
     if (reg === REG.TDT) this.#transmit()
+    else if (reg === REG.RCTL) this.#settle()
+  }
+
+  #settle(): void {
+    const at = clock.ns() + RCTL_SETTLES
+    this.#settled = at
+    events.add(at, () => {
+      if (this.#settled !== at) return
+      this.#settled = 0
+      const frames = this.#waiting
+      this.#waiting = []
+      for (const frame of frames) this.#accept(frame)
+    })
   }
 
   #ring(base: number, length: number): { view: DataView; count: number } | null {
@@ -538,6 +556,11 @@ export class E1000Card implements Port, Inspectable {
   }
 
   receive(frame: Frame): void {
+    if (this.#settled) this.#waiting.push(frame)
+    else this.#accept(frame)
+  }
+
+  #accept(frame: Frame): void {
     if (!(this.#get(REG.RCTL) & RCTL_EN) || !this.#wanted(frame.bytes)) return
     if (frame.bytes.length + FCS > MAX_FRAME && !(this.#get(REG.RCTL) & RCTL_LPE)) return
     const inside = get16(frame.bytes, 12) === this.#get(REG.VET) ? get16(frame.bytes, 14) : -1
