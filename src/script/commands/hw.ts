@@ -18,8 +18,8 @@ const drivers = {
     // when their link came up. With IPv6 they do so here.
     limit: 90,
     grown: false,
-    // QEMU's card takes nothing for a second after it was opened: src/hardware/e1000.ts
-    settles: 1020,
+    // its driver sees the link two seconds after the card was opened: soon after `hw`, as in the recordings
+    settles: 2026,
   },
   virtio_net: {
     probe: virtnet_probe,
@@ -30,6 +30,8 @@ const drivers = {
     settles: 20,
   },
 }
+/** milliseconds after which a card has its link and hears what comes, and what it says of itself then is said */
+export const SETTLED_MS = 4000
 const isDriver = (name: string): name is keyof typeof drivers => Object.hasOwn(drivers, name)
 
 const cables = new WeakMap<Host, Map<string, Cable>>()
