@@ -2,7 +2,8 @@ import { sockaddrLl } from '../host/abi.ts'
 import { errnoName } from '../host/errno.ts'
 import type { Host } from '../host/host.ts'
 import { Process } from '../host/process.ts'
-import { cableOf, SETTLED_MS } from './commands/hw.ts'
+import { cableOf } from './commands/hw.ts'
+import { SETTLED_MS } from './two_hosts.ts'
 
 const AF_PACKET = 17
 const SOCK_RAW = 3

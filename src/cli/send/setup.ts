@@ -1,8 +1,9 @@
 import type { Host } from '../../host/host.ts'
 import { commandsOf, type HostCommand, loadCommands } from '../../script/command.ts'
-import { cableOf, SETTLED_MS } from '../../script/commands/hw.ts'
+import { cableOf } from '../../script/commands/hw.ts'
 import { loadIpv6 } from '../../script/ipv6.ts'
 import { type CommandStatement, parseLine, ScenarioError } from '../../script/scenario.ts'
+import { SETTLED_MS } from '../../script/two_hosts.ts'
 import { UsageError } from '../errors.ts'
 import type { SendOptions } from './options.ts'
 

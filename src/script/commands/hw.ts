@@ -30,8 +30,6 @@ const drivers = {
     settles: 20,
   },
 }
-/** milliseconds after which a card has its link and hears what comes, and what it says of itself then is said */
-export const SETTLED_MS = 4000
 const isDriver = (name: string): name is keyof typeof drivers => Object.hasOwn(drivers, name)
 
 const cables = new WeakMap<Host, Map<string, Cable>>()
