@@ -2,7 +2,7 @@ import { NEIGH_VAR_LOCKTIME } from '../generated/enums.ts'
 import { list_head } from '../linux/list.ts'
 import type { net_device } from '../linux/netdevice.ts'
 import { type sk_buff, sk_buff_head } from '../linux/skbuff.ts'
-import { spinlock_t } from '../linux/spinlock.ts'
+import { type seqlock_t, spinlock_t } from '../linux/spinlock.ts'
 import type { timer_list } from '../linux/timer.ts'
 import type { net } from './net_namespace.ts'
 
@@ -54,6 +54,8 @@ export const NTF_EXT_LEARNED = 16
 export const NTF_OFFLOADED = 32
 export const NTF_STICKY = 64
 export const NTF_ROUTER = 128
+export const NTF_OLD_MASK = 0xff
+export const NTF_EXT_SHIFT = 8
 export const NTF_EXT_MANAGED = 1
 export const NTF_MANAGED = 256
 
@@ -63,6 +65,7 @@ export type neigh_key = number | Uint8Array
 /** struct hh_cache: a link header, ready to be put before a packet */
 export class hh_cache {
   hh_len = 0
+  readonly hh_lock: seqlock_t = new spinlock_t()
   /** right-aligned to 16 bytes, as Linux keeps it */
   hh_data: Uint8Array = new Uint8Array(32)
 }
@@ -112,6 +115,7 @@ export class neighbour {
   dead = 0
   protocol = 0
   flags = 0
+  readonly ha_lock: seqlock_t = new spinlock_t()
   ha: Uint8Array = new Uint8Array(32)
   readonly hh: hh_cache = new hh_cache()
   output!: (neigh: neighbour, skb: sk_buff) => number
