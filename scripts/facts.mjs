@@ -61,7 +61,7 @@ const AT_LEAST = new Map([
  * lead made on the same kernel.
  */
 const SEEN = new Set(
-  `_raw_read_lock_irqsave _raw_read_unlock_irqrestore atomic_notifier_call_chain jiffies_to_clock_t notifier_call_chain`.split(
+  `_raw_read_lock_irqsave _raw_read_unlock_irqrestore atomic_notifier_call_chain jiffies_to_clock_t notifier_call_chain pcpu_alloc_noprof`.split(
     /\s+/,
   ),
 )
