@@ -1356,8 +1356,9 @@ const __netif_receive_skb_core = kfunc(
         if (untagged === null) return ret
         skb = untagged
       }
-      // what loops back was seen when it was sent
-      if (tracer.on && !(dev.flags & C.IFF_LOOPBACK)) traceFrame(dev.name, dev.nd_net.name, 'in', skb)
+      // what loops back was seen when it was sent; so was the copy of a broadcast for this host: packet_rcv() drops it as well
+      if (tracer.on && !(dev.flags & C.IFF_LOOPBACK) && skb.pkt_type !== C.PACKET_LOOPBACK)
+        traceFrame(dev.name, dev.nd_net.name, 'in', skb)
       if (!pfmemalloc && (net_hotdata.ptype_all.length > 0 || dev.ptype_all.length > 0))
         for (const list of [net_hotdata.ptype_all, dev.ptype_all])
           for (const ptype of list) {
