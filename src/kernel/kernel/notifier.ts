@@ -1,7 +1,8 @@
-import { kfunc } from '../../trace/kfunc.ts'
+import { kfunc, nameOf } from '../../trace/kfunc.ts'
+import { traceIndirect, tracer } from '../../trace/tracer.ts'
 import { rcu_read_lock, rcu_read_unlock } from './rcu.ts'
 
-const NOTIFY_DONE = 0
+export const NOTIFY_DONE = 0
 
 /** those who want to hear of something, the most important first */
 export type atomic_notifier_head = ((val: number, v: unknown) => number)[]
@@ -9,7 +10,10 @@ export type atomic_notifier_head = ((val: number, v: unknown) => number)[]
 /** each may end the round by its answer; skbtrace has nobody yet who does */
 const notifier_call_chain = kfunc('notifier_call_chain', (nl: atomic_notifier_head, val: number, v: unknown): number => {
   let ret = NOTIFY_DONE
-  for (const notifier_call of nl) ret = notifier_call(val, v)
+  for (const notifier_call of nl) {
+    if (tracer.on) traceIndirect('nb->notifier_call', nameOf(notifier_call))
+    ret = notifier_call(val, v)
+  }
   return ret
 })
 

@@ -59,6 +59,43 @@ export const NTF_EXT_SHIFT = 8
 export const NTF_EXT_MANAGED = 1
 export const NTF_MANAGED = 256
 
+// messages about neighbours and about entries of a bridge: include/uapi/linux/neighbour.h
+export const RTM_NEWNEIGH = 28
+export const RTM_DELNEIGH = 29
+export const RTM_GETNEIGH = 30
+export const RTNLGRP_NEIGH = 3
+export const NDA_DST = 1
+export const NDA_LLADDR = 2
+export const NDA_CACHEINFO = 3
+export const NDA_PROBES = 4
+export const NDA_VLAN = 5
+export const NDA_PORT = 6
+export const NDA_VNI = 7
+export const NDA_IFINDEX = 8
+export const NDA_MASTER = 9
+export const NDA_LINK_NETNSID = 10
+export const NDA_PROTOCOL = 12
+export const NDA_FLAGS_EXT = 15
+export const SIZEOF_NDMSG = 12
+export const SIZEOF_NDA_CACHEINFO = 16
+
+/** struct ndmsg, over zeros */
+export function put_ndmsg(
+  b: Uint8Array,
+  at: number,
+  family: number,
+  ifindex: number,
+  state: number,
+  flags: number,
+  type: number,
+): void {
+  b[at] = family
+  new DataView(b.buffer, b.byteOffset).setInt32(at + 4, ifindex, true)
+  b[at + 8] = state
+  b[at + 10] = flags
+  b[at + 11] = type
+}
+
 /** an IPv4 address as a number, an IPv6 address as 16 bytes */
 export type neigh_key = number | Uint8Array
 

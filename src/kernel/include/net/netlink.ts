@@ -8,3 +8,6 @@ export const nlmsg_total_size = (payload: number): number => NLMSG_ALIGN(nlmsg_m
 
 export const nla_attr_size = (payload: number): number => NLA_HDRLEN + payload
 export const nla_total_size = (payload: number): number => NLMSG_ALIGN(nla_attr_size(payload))
+
+/** an attribute of 32-bit numbers */
+export const u32_bytes = (...numbers: number[]): Uint8Array => new Uint8Array(new Uint32Array(numbers).buffer)

@@ -57,6 +57,12 @@ import { IS_ERR } from '../../include/linux/types.ts'
 import { DST_OBSOLETE_DEAD } from '../../include/net/dst.ts'
 import {
   type hh_cache,
+  NDA_CACHEINFO,
+  NDA_DST,
+  NDA_FLAGS_EXT,
+  NDA_LLADDR,
+  NDA_PROBES,
+  NDA_PROTOCOL,
   NEIGH_UPDATE_F_ADMIN,
   NEIGH_UPDATE_F_EXT_LEARNED,
   NEIGH_UPDATE_F_ISROUTER,
@@ -77,9 +83,16 @@ import {
   type neigh_table,
   neighbour,
   type pneigh_entry,
+  put_ndmsg,
+  RTM_DELNEIGH,
+  RTM_GETNEIGH,
+  RTM_NEWNEIGH,
+  RTNLGRP_NEIGH,
+  SIZEOF_NDA_CACHEINFO,
+  SIZEOF_NDMSG,
 } from '../../include/net/neighbour.ts'
 import type { net } from '../../include/net/net_namespace.ts'
-import { nla_total_size, nlmsg_total_size } from '../../include/net/netlink.ts'
+import { nla_total_size, nlmsg_total_size, u32_bytes } from '../../include/net/netlink.ts'
 import {
   read_lock_bh,
   read_unlock_bh,
@@ -122,18 +135,6 @@ import {
   kfree_skb_reason,
   skb_clone,
 } from './skbuff.ts'
-
-const RTM_NEWNEIGH = 28
-const RTM_DELNEIGH = 29
-const RTM_GETNEIGH = 30
-const RTNLGRP_NEIGH = 3
-const NDA_DST = 1
-const NDA_LLADDR = 2
-const NDA_CACHEINFO = 3
-const NDA_PROBES = 4
-const NDA_PROTOCOL = 12
-const NDA_FLAGS_EXT = 15
-const SIZEOF_NDMSG = 12
 
 const NEIGH_NUM_HASH_RND = 4
 const SIZEOF_NEIGHBOUR = 368
@@ -928,22 +929,16 @@ export const neigh_confirm = kfunc('neigh_confirm', (n: neighbour | null): void 
 
 const key_bytes = (key: neigh_key): Uint8Array =>
   typeof key === 'number' ? new Uint8Array([key >>> 24, key >>> 16, key >>> 8, key]) : key
-const u32_bytes = (...numbers: number[]): Uint8Array => new Uint8Array(new Uint32Array(numbers).buffer)
 
 const neigh_fill_info = kfunc(
   'neigh_fill_info',
   (skb: sk_buff, neigh: neighbour, pid: number, seq: number, type: number, flags: number): number => {
     const now = jiffies()
     const ndm = __nlmsg_put(skb, pid, seq, type, SIZEOF_NDMSG, flags)
-    const { bytes } = skb.head
-    bytes.fill(0, ndm, ndm + SIZEOF_NDMSG)
-    bytes[ndm] = neigh.ops.family
-    bytes.set(u32_bytes(neigh.dev.ifindex), ndm + 4)
-    bytes[ndm + 10] = neigh.flags & NTF_OLD_MASK
-    bytes[ndm + 11] = neigh.type
+    put_ndmsg(skb.head.bytes, ndm, neigh.ops.family, neigh.dev.ifindex, 0, neigh.flags & NTF_OLD_MASK, neigh.type)
     if (nla_put(skb, NDA_DST, neigh.tbl.key_len, key_bytes(neigh.primary_key))) return -EMSGSIZE
     read_lock_bh(neigh.lock)
-    bytes[ndm + 8] = neigh.nud_state
+    skb.head.bytes[ndm + 8] = neigh.nud_state
     if (neigh.nud_state & NUD_VALID && nla_put(skb, NDA_LLADDR, neigh.dev.addr_len, neigh.ha) < 0) {
       read_unlock_bh(neigh.lock)
       return -EMSGSIZE
@@ -955,7 +950,7 @@ const neigh_fill_info = kfunc(
     read_unlock_bh(neigh.lock)
     if (
       nla_put(skb, NDA_PROBES, 4, u32_bytes(neigh.probes)) ||
-      nla_put(skb, NDA_CACHEINFO, 16, u32_bytes(confirmed, used, updated, refcnt - 1))
+      nla_put(skb, NDA_CACHEINFO, SIZEOF_NDA_CACHEINFO, u32_bytes(confirmed, used, updated, refcnt - 1))
     )
       return -EMSGSIZE
     if (neigh.protocol && nla_put(skb, NDA_PROTOCOL, 1, new Uint8Array([neigh.protocol]))) return -EMSGSIZE
@@ -968,7 +963,11 @@ const neigh_fill_info = kfunc(
 
 /** room for what neigh_fill_info() may put: NDA_DST, _LLADDR, _CACHEINFO, _PROBES, _FLAGS_EXT, _PROTOCOL */
 const neigh_nlmsg_size = (): number =>
-  SIZEOF_NDMSG + 2 * nla_total_size(MAX_ADDR_LEN) + nla_total_size(16) + 2 * nla_total_size(4) + nla_total_size(1)
+  SIZEOF_NDMSG +
+  2 * nla_total_size(MAX_ADDR_LEN) +
+  nla_total_size(SIZEOF_NDA_CACHEINFO) +
+  2 * nla_total_size(4) +
+  nla_total_size(1)
 
 const __neigh_notify = kfunc('__neigh_notify', (n: neighbour, type: number, flags: number, pid: number): void => {
   rcu_read_lock()

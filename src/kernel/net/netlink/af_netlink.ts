@@ -47,7 +47,7 @@ export const __nlmsg_put = kfunc(
     view.setUint16(nlh + 6, flags, true)
     view.setUint32(nlh + 8, seq, true)
     view.setUint32(nlh + 12, portid, true)
-    skb.head.bytes.fill(0, nlh + size, nlh + NLMSG_ALIGN(size))
+    skb.head.bytes.fill(0, nlh + NLMSG_HDRLEN, nlh + NLMSG_ALIGN(size))
     return nlh + NLMSG_HDRLEN
   },
 )
