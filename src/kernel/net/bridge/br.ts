@@ -12,11 +12,11 @@ import {
 } from '../../include/generated/enums.ts'
 import { EADDRNOTAVAIL, EINVAL } from '../../include/linux/errno.ts'
 import { ETH_ALEN, is_valid_ether_addr } from '../../include/linux/if_ether.ts'
+import { module_init } from '../../include/linux/init.ts'
 import { type net_device, netdev_priv, netif_running } from '../../include/linux/netdevice.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { rtnl_link_attrs } from '../../include/net/rtnetlink.ts'
 
-import { declare_module } from '../../kernel/module/kmod.ts'
 import {
   call_netdevice_notifiers,
   netdev_notifier_info_to_dev,
@@ -109,7 +109,8 @@ const br_dev_newlink = kfunc(
 /** what drivers say of entries that their switches learned: none does, and what others are told is not for a bridge */
 const br_switchdev_event = kfunc('br_switchdev_event', (_event: number, _ptr: unknown): number => NOTIFY_DONE)
 
-function br_init(): number {
+// loaded with the machine, as where the recordings were made: its functions were probed there
+module_init(() => {
   register_switchdev_notifier(br_switchdev_event)
   register_netdevice_notifier({ notifier_call: br_device_event })
   rtnl_link_register({
@@ -121,6 +122,4 @@ function br_init(): number {
     changelink: br_changelink,
     dellink: br_dev_delete,
   })
-  return 0
-}
-declare_module('rtnl-link-bridge', br_init)
+})

@@ -324,16 +324,19 @@ const vxlan_fdb_notify = kfunc(
   },
 )
 
-const vxlan_fdb_find_rdst = (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): V.vxlan_rdst | undefined =>
-  f.remotes.find((r) => r.remote_ip === ip && r.remote_port === port && r.remote_vni === vni && r.remote_ifindex === ifindex)
+const vxlan_fdb_find_rdst = kfunc(
+  'vxlan_fdb_find_rdst',
+  (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): V.vxlan_rdst | null =>
+    f.remotes.find((r) => r.remote_ip === ip && r.remote_port === port && r.remote_vni === vni && r.remote_ifindex === ifindex) ??
+    null,
+)
 
 const SIZEOF_VXLAN_FDB = 112
 const SIZEOF_VXLAN_RDST = 96
 
-const vxlan_fdb_append = kfunc(
-  'vxlan_fdb_append',
+const vxlan_fdb_append_part_0 = kfunc(
+  'vxlan_fdb_append.part.0',
   (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): number => {
-    if (vxlan_fdb_find_rdst(f, ip, port, vni, ifindex) !== undefined) return 0
     kmalloc(SIZEOF_VXLAN_RDST, GFP_ATOMIC)
     const rd = new V.vxlan_rdst()
     dst_cache_init(rd.dst_cache, GFP_ATOMIC)
@@ -344,6 +347,11 @@ const vxlan_fdb_append = kfunc(
     f.remotes.push(rd)
     return 1
   },
+)
+const vxlan_fdb_append = kfunc(
+  'vxlan_fdb_append',
+  (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): number =>
+    vxlan_fdb_find_rdst(f, ip, port, vni, ifindex) === null ? vxlan_fdb_append_part_0(f, ip, port, vni, ifindex) : 0,
 )
 
 /** what an entry of the table says; of several parameters in Linux */
