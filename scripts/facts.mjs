@@ -57,8 +57,8 @@ const AT_LEAST = new Map([
 ])
 
 /**
- * Functions that the tables leave out and recordings show: those of fixtures/refs have their costs, these were met in others, which the
- * lead made on the same kernel.
+ * Functions that the tables leave out and recordings show: those of fixtures/refs have their costs, these were met in other recordings
+ * of the same kernel.
  */
 const SEEN = new Set(
   `_raw_read_lock_irqsave _raw_read_unlock_irqrestore atomic_notifier_call_chain jiffies_to_clock_t notifier_call_chain pcpu_alloc_noprof`.split(

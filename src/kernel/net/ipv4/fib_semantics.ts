@@ -684,7 +684,7 @@ const fib_good_nh = kfunc('fib_good_nh', (nh: fib_nh_common): boolean => {
   return (state & NUD_VALID) !== 0
 })
 
-/** drawn at boot in Linux; here when it is first wanted, so that other hosts see the same random numbers as before */
+/** drawn at boot in Linux; here when it is first wanted, so that a host without such routes draws no random number for it */
 const rand_seed = (): number => {
   proc_fib_multipath_hash_rand_seed ||= random.u32()
   return proc_fib_multipath_hash_rand_seed
