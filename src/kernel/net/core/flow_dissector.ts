@@ -30,7 +30,7 @@ subsys_initcall(() => {
 
 /** keys beside control and basic, that a dissector may use */
 export const KEY_IPV4_ADDRS = 1
-const KEY_IPV6_ADDRS = 2
+export const KEY_IPV6_ADDRS = 2
 const KEY_PORTS = 4
 const KEY_FLOW_LABEL = 8
 

@@ -88,6 +88,7 @@ import { cancel_delayed_work, INIT_DELAYED_WORK, mod_delayed_work } from '../../
 import { netdev_notifier_info_to_dev, netif_oper_up, type notifier_block, register_netdevice_notifier } from '../core/dev.ts'
 import { neigh_ifdown, neigh_parms_alloc } from '../core/neighbour.ts'
 import { init_net } from '../core/net_namespace.ts'
+import { l3mdev_master_dev_rcu, l3mdev_master_ifindex_rcu } from '../l3mdev/l3mdev.ts'
 import { qdisc_tx_is_noop } from '../sched/sch_generic.ts'
 import { __ipv6_addr_src_scope, __ipv6_addr_type } from './addrconf_core.ts'
 import { ipv6_addr_label } from './addrlabel.ts'
@@ -347,6 +348,19 @@ const __ipv6_dev_get_saddr = kfunc(
   },
 )
 
+/** within a VRF the device's own addresses come first, then those of the VRF device */
+const ipv6_get_saddr_master = kfunc(
+  'ipv6_get_saddr_master',
+  (n: net, dst_dev: net_device, master: net_device, dst: ipv6_saddr_dst, scores: two_scores, best: number): number => {
+    let hiscore_idx = best
+    for (const dev of [dst_dev, master]) {
+      const idev = __in6_dev_get(dev)
+      if (idev !== null) hiscore_idx = __ipv6_dev_get_saddr(n, dst, idev, scores, hiscore_idx)
+    }
+    return hiscore_idx
+  },
+)
+
 /** the address to send from; 0 or -EADDRNOTAVAIL */
 export const ipv6_dev_get_saddr = kfunc(
   'ipv6_dev_get_saddr',
@@ -365,11 +379,17 @@ export const ipv6_dev_get_saddr = kfunc(
       (dst_type & IPV6_ADDR_MULTICAST || dst.scope <= IPV6_ADDR_SCOPE_LINKLOCAL || idev?.cnf.use_oif_addrs_only)
     ) {
       if (idev !== null) hiscore_idx = __ipv6_dev_get_saddr(n, dst, idev, scores, hiscore_idx)
-    } else
-      for (const dev of n.dev_base_head) {
-        const other = __in6_dev_get(dev)
-        if (other !== null) hiscore_idx = __ipv6_dev_get_saddr(n, dst, other, scores, hiscore_idx)
-      }
+    } else {
+      const master = l3mdev_master_dev_rcu(dst_dev)
+      if (master !== null && dst_dev !== null) hiscore_idx = ipv6_get_saddr_master(n, dst_dev, master, dst, scores, hiscore_idx)
+      const hiscore = scores[hiscore_idx === 0 ? 0 : 1]
+      if (master === null || hiscore.ifa === null || hiscore.scopedist < 0)
+        for (const dev of n.dev_base_head) {
+          if (l3mdev_master_ifindex_rcu(dev) !== (master?.ifindex ?? 0)) continue
+          const other = __in6_dev_get(dev)
+          if (other !== null) hiscore_idx = __ipv6_dev_get_saddr(n, dst, other, scores, hiscore_idx)
+        }
+    }
     const { ifa } = scores[hiscore_idx === 0 ? 0 : 1]
     if (ifa !== null) saddr.set(ifa.addr)
     rcu_read_unlock()

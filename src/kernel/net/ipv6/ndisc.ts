@@ -34,9 +34,10 @@ import {
   RTN_MULTICAST,
   RTN_UNICAST,
   SK_WMEM_MAX,
+  SKB_CONSUMED,
   SKB_DROP_REASON_IPV6_NDISC_BAD_CODE,
-  SKB_DROP_REASON_IPV6_NDISC_BAD_OPTIONS,
   SKB_DROP_REASON_IPV6_NDISC_HOP_LIMIT,
+  SKB_DROP_REASON_IPV6_NDISC_NS_OTHERHOST,
   SKB_DROP_REASON_NEIGH_FAILED,
   SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_PKT_TOO_SMALL,
@@ -406,7 +407,7 @@ const ndisc_recv_ns = kfunc('ndisc_recv_ns', (skb: sk_buff): number => {
   const { saddr, daddr } = ipv6_hdr(skb)
   if (skb.tail - skb.transport_header < SIZEOF_ND_MSG) return SKB_DROP_REASON_PKT_TOO_SMALL
   const target = nd_target(skb)
-  if (ipv6_addr_is_multicast(target)) return SKB_DROP_REASON_IPV6_NDISC_BAD_OPTIONS
+  if (ipv6_addr_is_multicast(target)) return SKB_DROP_REASON_NOT_SPECIFIED
   const lladdr = option_of(skb, ND_OPT_SOURCE_LL_ADDR)
   const dad = ipv6_addr_any(saddr)
   // who asks whether an address is free asks all that may have it, and has none himself
@@ -414,7 +415,7 @@ const ndisc_recv_ns = kfunc('ndisc_recv_ns', (skb: sk_buff): number => {
   const nonce = option_of(skb, ND_OPT_NONCE)
   const inc = ipv6_addr_is_multicast(daddr)
   const ifp = ipv6_get_ifaddr(dev.nd_net, target, dev, 1)
-  if (ifp === null) return SKB_DROP_REASON_NOT_SPECIFIED
+  if (ifp === null) return SKB_DROP_REASON_IPV6_NDISC_NS_OTHERHOST
   if (ifp.flags & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC)) {
     if (dad) {
       const own = nonce !== null && ifp.dad_nonce !== null && nonce.every((v, i) => v === ifp.dad_nonce?.[i])
@@ -429,23 +430,27 @@ const ndisc_recv_ns = kfunc('ndisc_recv_ns', (skb: sk_buff): number => {
   }
   if (tracer.on) decide('ndisc_recv_ns', 'this is ours: answered', {})
   const router = ifp.idev.cnf.forwarding !== 0
+  let reason: number = SKB_DROP_REASON_NOT_SPECIFIED
   if (dad) {
     ndisc_send_na(dev, in6addr_linklocal_allnodes, target, router, false, true, true)
   } else {
     const neigh = __neigh_lookup(nd_tbl, saddr, dev, !inc || lladdr !== null || !dev.addr_len)
     if (neigh !== null) neigh_update(neigh, lladdr, NUD_STALE, NEIGH_UPDATE_F_WEAK_OVERRIDE | NEIGH_UPDATE_F_OVERRIDE, 0)
-    if (neigh !== null || dev.header_ops === null) ndisc_send_na(dev, saddr, target, router, true, inc, inc)
-    if (neigh !== null) neigh_release(neigh)
+    if (neigh !== null || dev.header_ops === null) {
+      ndisc_send_na(dev, saddr, target, router, true, inc, inc)
+      if (neigh !== null) neigh_release(neigh)
+      reason = SKB_CONSUMED
+    }
   }
   in6_ifa_put(ifp)
-  return 0
+  return reason
 })
 
 const ndisc_recv_na = kfunc('ndisc_recv_na', (skb: sk_buff): number => {
   const dev = skb.dev as net_device
   if (skb.tail - skb.transport_header < SIZEOF_ND_MSG) return SKB_DROP_REASON_PKT_TOO_SMALL
   const target = nd_target(skb)
-  if (ipv6_addr_is_multicast(target)) return SKB_DROP_REASON_IPV6_NDISC_BAD_OPTIONS
+  if (ipv6_addr_is_multicast(target)) return SKB_DROP_REASON_NOT_SPECIFIED
   const flags = icmp6_hdr(skb).data32
   const lladdr = option_of(skb, ND_OPT_TARGET_LL_ADDR)
   const ifp = ipv6_get_ifaddr(dev.nd_net, target, dev, 1)
@@ -456,6 +461,7 @@ const ndisc_recv_na = kfunc('ndisc_recv_na', (skb: sk_buff): number => {
   }
   const neigh = neigh_lookup(nd_tbl, target, dev)
   if (neigh === null) return SKB_DROP_REASON_NOT_SPECIFIED
+  let reason: number = SKB_DROP_REASON_NOT_SPECIFIED
   if (!(neigh.nud_state & NUD_FAILED)) {
     const solicited = flags & NDISC_NA_SOLICITED
     neigh_update(
@@ -468,9 +474,10 @@ const ndisc_recv_na = kfunc('ndisc_recv_na', (skb: sk_buff): number => {
         (flags & NDISC_NA_ROUTER ? NEIGH_UPDATE_F_ISROUTER : 0),
       0,
     )
+    reason = SKB_CONSUMED
   }
   neigh_release(neigh)
-  return 0
+  return reason
 })
 
 export const ndisc_rcv = kfunc('ndisc_rcv', (skb: sk_buff): number => {
@@ -484,7 +491,7 @@ export const ndisc_rcv = kfunc('ndisc_rcv', (skb: sk_buff): number => {
     case NDISC_NEIGHBOUR_ADVERTISEMENT:
       return ndisc_recv_na(skb)
     default:
-      return 0
+      return SKB_DROP_REASON_NOT_SPECIFIED
   }
 })
 
