@@ -56,7 +56,7 @@ import { spin_trylock, spin_unlock } from '../../kernel/locking/spinlock.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { local_bh_disable, local_bh_enable } from '../../kernel/softirq.ts'
 import { csum_add, csum_block_add, csum_ipv6_magic, csum_partial } from '../../lib/checksum.ts'
-import { security_skb_classify_flow } from '../../security/security.ts'
+import { security_sk_classify_flow, security_skb_classify_flow } from '../../security/security.ts'
 import { dev_get_by_index, dev_put } from '../core/dev.ts'
 import { dst_release } from '../core/dst.ts'
 import { init_net } from '../core/net_namespace.ts'
@@ -86,6 +86,7 @@ import {
 } from '../xfrm/xfrm_policy.ts'
 import { ipv6_chk_addr, ipv6_dev_get_saddr } from './addrconf.ts'
 import { __ipv6_addr_needs_scope_id, ipv6_addr_type } from './addrconf_core.ts'
+import { ipv6_chk_acast_addr_src } from './anycast.ts'
 import { ipv6_ext_hdr, ipv6_skip_exthdr } from './exthdrs.ts'
 import { ip6_compute_pseudo } from './ip6_checksum.ts'
 import { ip6_append_data, ip6_dst_lookup, ip6_flush_pending_frames, ip6_push_pending_frames } from './ip6_output.ts'
@@ -194,7 +195,7 @@ export const icmpv6_push_pending_frames = kfunc(
 
 export const icmpv6_flow_init = kfunc(
   'icmpv6_flow_init',
-  (_sk: sock, fl6: flowi6, type: number, saddr: in6_addr, daddr: in6_addr, oif: number): void => {
+  (sk: sock, fl6: flowi6, type: number, saddr: in6_addr, daddr: in6_addr, oif: number): void => {
     fl6.assign(new flowi6())
     fl6.saddr.set(saddr)
     fl6.daddr.set(daddr)
@@ -202,6 +203,7 @@ export const icmpv6_flow_init = kfunc(
     fl6.fl6_icmp_type = type
     fl6.fl6_icmp_code = 0
     fl6.flowi6_oif = oif
+    security_sk_classify_flow(sk, fl6)
   },
 )
 
@@ -329,7 +331,7 @@ function icmp6_send_locked(skb: sk_buff, dev: net_device, type: number, code: nu
   const hdr = ipv6_hdr(skb)
   let saddr: in6_addr | null = null
   const dst_type = ipv6_addr_type(hdr.daddr)
-  if (ipv6_chk_addr(n, hdr.daddr, dev, 0)) saddr = hdr.daddr
+  if (ipv6_chk_addr(n, hdr.daddr, dev, 0) || ipv6_chk_acast_addr_src(n, dev, hdr.daddr)) saddr = hdr.daddr
   if (dst_type & IPV6_ADDR_MULTICAST || skb.pkt_type !== PACKET_HOST) {
     if (type !== ICMPV6_PKT_TOOBIG && !(type === ICMPV6_PARAMPROB && code === ICMPV6_UNK_OPTION)) return
     saddr = null

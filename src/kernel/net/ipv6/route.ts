@@ -1,6 +1,16 @@
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { decide, traceIndirect, tracer } from '../../../trace/tracer.ts'
-import { IFF_LOOPBACK, IFF_NOARP, IFF_UP, NETDEV_REGISTER, NUD_FAILED, NUD_VALID } from '../../include/generated/enums.ts'
+import {
+  IFF_LOOPBACK,
+  IFF_NOARP,
+  IFF_UP,
+  NETDEV_REGISTER,
+  NUD_FAILED,
+  NUD_VALID,
+  SKB_DROP_REASON_IP_INADDRERRORS,
+  SKB_DROP_REASON_IP_INNOROUTES,
+  SKB_DROP_REASON_IP_OUTNOROUTES,
+} from '../../include/generated/enums.ts'
 import { EACCES, EAGAIN, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ESRCH } from '../../include/linux/errno.ts'
 import {
   ICMPV6_ADDR_UNREACH,
@@ -12,6 +22,7 @@ import {
 } from '../../include/linux/icmpv6.ts'
 import {
   IPPROTO_ICMPV6,
+  IPV6_ADDR_ANY,
   IPV6_ADDR_LINKLOCAL,
   IPV6_ADDR_LOOPBACK,
   IPV6_ADDR_MULTICAST,
@@ -46,6 +57,7 @@ import {
 } from '../../include/linux/rtnetlink.ts'
 import { type sk_buff, skb_dst } from '../../include/linux/skbuff.ts'
 import { AF_INET6 } from '../../include/linux/socket.ts'
+import { spinlock_t } from '../../include/linux/spinlock.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
 import { __in6_dev_get } from '../../include/net/addrconf.ts'
 import {
@@ -131,7 +143,7 @@ import {
 import { FLOW_DISSECTOR_F_STOP_AT_ENCAP, flow_keys, KEY_IPV6_ADDRS, skb_flow_dissect_flow_keys } from '../core/flow_dissector.ts'
 import { neigh_create } from '../core/neighbour.ts'
 import { register_pernet_subsys } from '../core/net_namespace.ts'
-import { kfree_skb } from '../core/skbuff.ts'
+import { kfree_skb, kfree_skb_reason } from '../core/skbuff.ts'
 import { sk_dst_reset, sk_setup_caps } from '../core/sock.ts'
 import { fib_multipath_hash_from_keys } from '../ipv4/fib_semantics.ts'
 import { ip_dst_init_metrics, ip_dst_metrics_put } from '../ipv4/ip_output.ts'
@@ -270,13 +282,19 @@ export const ip6_route_get_saddr = kfunc(
 // net/ipv6/route.c
 
 let rt6_uncached_list: Set<dst_entry> = new Set<dst_entry>()
+let rt6_uncached_lock = new spinlock_t()
 
 export const rt6_uncached_list_add = kfunc('rt6_uncached_list_add', (rt: rt6_info): void => {
   rt.rt_uncached_list = rt6_uncached_list
+  spin_lock_bh(rt6_uncached_lock)
   rt6_uncached_list.add(rt)
+  spin_unlock_bh(rt6_uncached_lock)
 })
 const rt6_uncached_list_del = kfunc('rt6_uncached_list_del', (rt: rt6_info): void => {
-  if (rt.rt_uncached_list !== null) rt.rt_uncached_list.delete(rt)
+  if (rt.rt_uncached_list === null) return
+  spin_lock_bh(rt6_uncached_lock)
+  rt.rt_uncached_list.delete(rt)
+  spin_unlock_bh(rt6_uncached_lock)
 })
 
 export const ip6_neigh_lookup = kfunc(
@@ -1289,9 +1307,21 @@ export function ip6_route_change(n: net, add: boolean, cfg: fib6_config): number
 }
 
 const ip6_pkt_drop = kfunc('ip6_pkt_drop', (skb: sk_buff, code: number, mib: string): number => {
-  IP6_INC_STATS(((skb_dst(skb) as dst_entry).dev as net_device).nd_net, mib)
+  const dev = (skb_dst(skb) as dst_entry).dev as net_device
+  const n = dev.nd_net
+  const from = skb.dev as net_device
+  if (netif_is_l3_master(from) || dev === n.loopback_dev) dev_get_by_index_rcu(n, IP6CB(skb).iif)
+  let reason: number = SKB_DROP_REASON_IP_OUTNOROUTES
+  if (mib === 'InNoRoutes' && ipv6_addr_type(ipv6_hdr(skb).daddr) === IPV6_ADDR_ANY) {
+    reason = SKB_DROP_REASON_IP_INADDRERRORS
+    IP6_INC_STATS(n, 'InAddrErrors')
+  } else {
+    if (mib === 'InNoRoutes') reason = SKB_DROP_REASON_IP_INNOROUTES
+    IP6_INC_STATS(n, mib)
+  }
+  if (netif_is_l3_master(from)) skb_dst_drop(skb)
   icmpv6_send(skb, ICMPV6_DEST_UNREACH, code, 0)
-  kfree_skb(skb)
+  kfree_skb_reason(skb, reason)
   return 0
 })
 const ip6_pkt_discard = kfunc('ip6_pkt_discard', (skb: sk_buff): number => ip6_pkt_drop(skb, ICMPV6_NOROUTE, 'InNoRoutes'))
@@ -1425,6 +1455,7 @@ let ip6_dst_cache: unknown = null
 
 export const ip6_route_init = kfunc('ip6_route_init', (): number => {
   rt6_uncached_list = new Set<dst_entry>()
+  rt6_uncached_lock = new spinlock_t()
   ip6_dst_cache = kmem_cache_create('ip6_dst_cache', 256, 0, 0, null)
   register_pernet_subsys({ init: ip6_route_net_init })
   return 0
