@@ -7,6 +7,7 @@ import type { sock } from './sock.ts'
 
 /** What IPv6 gives to code that serves both families. IPv6 is loaded when somebody asks for it: this is there then. */
 export interface ipv6_stubs {
+  udpv6_encap_enable: () => void
   inet6_ehashfn: (n: net, laddr: in6_addr, lport: number, faddr: in6_addr, fport: number) => number
   ipv6_recv_error: (sk: sock, msg: msghdr, len: number, addr_len: ref<number>) => number
   nf_send_reset6: (n: net, sk: sock | null, oldskb: sk_buff, hook: number) => void

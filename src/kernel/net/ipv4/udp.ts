@@ -155,6 +155,7 @@ import { flowi4, flowi4_init_output, flowi4_to_flowi_common } from '../../includ
 import { NAPI_GRO_CB } from '../../include/net/gro.ts'
 import { INET_FLAGS_RECVERR, inet_cork, inet_sk, inet_test_bit } from '../../include/net/inet_sock.ts'
 import { IPCB, inet_sdif, type inet_skb_parm, ipcm_cookie } from '../../include/net/ip.ts'
+import { ipv6_stub } from '../../include/net/ipv6_stubs.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import { dst_rtable, type rtable, skb_rtable } from '../../include/net/route.ts'
 import type { proto, sock } from '../../include/net/sock.ts'
@@ -776,7 +777,9 @@ export const udp_encap_enable = kfunc('udp_encap_enable', (): void => {
   udp_encap_needed_key++
 })
 export const udp_tunnel_encap_enable = kfunc('udp_tunnel_encap_enable', (sk: sock): void => {
-  if (!udp_test_and_set_bit(UDP_FLAGS_ENCAP_ENABLED, sk)) udp_encap_enable()
+  if (udp_test_and_set_bit(UDP_FLAGS_ENCAP_ENABLED, sk)) return
+  if (sk.sk_family === AF_INET6) ipv6_stub().udpv6_encap_enable()
+  udp_encap_enable()
 })
 
 /** of an error, the socket of a tunnel whose packet it was: what was sent came from another port than the tunnel's own */

@@ -3,6 +3,7 @@ import { traceIndirect, tracer } from '../../../trace/tracer.ts'
 import * as C from '../../include/generated/enums.ts'
 import { EINVAL } from '../../include/linux/errno.ts'
 import { ip_hdr, iphdr } from '../../include/linux/ip.ts'
+import { ipv6_hdr } from '../../include/linux/ipv6.ts'
 import {
   CHECKSUM_NONE,
   CHECKSUM_PARTIAL,
@@ -24,6 +25,7 @@ import {
   CSUM_MANGLED_0,
   csum_add,
   csum_fold,
+  csum_ipv6_magic,
   csum_replace4,
   csum_sub,
   csum_tcpudp_magic,
@@ -185,14 +187,17 @@ const __udpv4_gso_segment_list_csum = kfunc('__udpv4_gso_segment_list_csum', (se
   return segs
 })
 
+/** IPv6 addresses and ports are not translated here: all segments still have those of the first, and sums that are good */
+const __udpv6_gso_segment_list_csum = kfunc('__udpv6_gso_segment_list_csum', (segs: sk_buff): sk_buff => segs)
+
 const __udp_gso_segment_list = kfunc(
   '__udp_gso_segment_list',
-  (skb: sk_buff, features: bigint, _is_ipv6: boolean): sk_buff | number => {
+  (skb: sk_buff, features: bigint, is_ipv6: boolean): sk_buff | number => {
     const mss = skb.head.shinfo.gso_size
     const segs = skb_segment_list(skb, features, skb_mac_header_len(skb))
     if (IS_ERR(segs)) return segs
     udp_hdr(segs).len = SIZEOF_UDPHDR + mss
-    return __udpv4_gso_segment_list_csum(segs)
+    return is_ipv6 ? __udpv6_gso_segment_list_csum(segs) : __udpv4_gso_segment_list_csum(segs)
   },
 )
 
@@ -227,7 +232,11 @@ export const __udp_gso_segment = kfunc(
       gso_skb.csum_offset = UDP_CHECK_OFFSET
       gso_skb.ip_summed = CHECKSUM_PARTIAL
       const iph = ip_hdr(gso_skb)
-      udp_hdr(gso_skb).check = ~udp_v4_check(gso_skb.len, iph.saddr, iph.daddr, 0) & 0xffff
+      const ip6h = ipv6_hdr(gso_skb)
+      udp_hdr(gso_skb).check =
+        ~(is_ipv6
+          ? csum_ipv6_magic(ip6h.saddr, ip6h.daddr, gso_skb.len, C.IPPROTO_UDP, 0)
+          : udp_v4_check(gso_skb.len, iph.saddr, iph.daddr, 0)) & 0xffff
     }
 
     skb_pull(gso_skb, SIZEOF_UDPHDR)
@@ -308,7 +317,7 @@ const UDP_GRO_CNT_MAX = 64
 const ports_differ = (uh: udphdr, uh2: udphdr): boolean => uh.source !== uh2.source || uh.dest !== uh2.dest
 const header = (uh: udphdr): gro_header => ({ bytes: uh.bytes, at: uh.at })
 
-const udp_gro_udphdr = kfunc('udp_gro_udphdr', (skb: sk_buff): udphdr | null => {
+export const udp_gro_udphdr = kfunc('udp_gro_udphdr', (skb: sk_buff): udphdr | null => {
   const off = skb_gro_offset(skb)
   const h = skb_gro_header(skb, off + SIZEOF_UDPHDR, off)
   return h === null ? null : new udphdr(h.bytes, h.at)

@@ -148,7 +148,8 @@ import { rawv6_prot, rawv6_prot_init } from './raw.ts'
 import { ipv6_frag_init } from './reassembly.ts'
 import { ip6_dst_store, ip6_route_init, ip6_route_late_init } from './route.ts'
 import { tcpv6_init, tcpv6_prot, tcpv6_prot_init } from './tcp_ipv6.ts'
-import { udpv6_init, udpv6_prot, udpv6_prot_init } from './udp.ts'
+import { udpv6_encap_enable, udpv6_init, udpv6_prot, udpv6_prot_init } from './udp.ts'
+import { udpv6_offload_init } from './udp_offload.ts'
 
 const SIZEOF_SA_FAMILY = 2
 export const INET_PROTOSW_REUSE = 0x01
@@ -544,7 +545,7 @@ export function inet6_init(): void {
   fill_operations()
   inet6_protos_init()
   inet6_hashtables_init()
-  ipv6_stub_set({ inet6_ehashfn, ipv6_recv_error, nf_send_reset6, nf_send_unreach6 })
+  ipv6_stub_set({ udpv6_encap_enable, inet6_ehashfn, ipv6_recv_error, nf_send_reset6, nf_send_unreach6 })
   tcpv6_prot_init()
   udpv6_prot_init()
   rawv6_prot_init()
@@ -568,6 +569,7 @@ export function inet6_init(): void {
   ip6_route_late_init()
   udpv6_init()
   tcpv6_init()
+  udpv6_offload_init()
   ipv6_offload_init()
   ipv6_exthdrs_init()
   ipv6_frag_init()

@@ -113,7 +113,7 @@ const ipv6_gro_complete = kfunc('ipv6_gro_complete', (skb: sk_buff, nhoff: numbe
   return gro_complete(skb, nhoff + SIZEOF_IPV6HDR)
 })
 
-const ip6_gro_compute_pseudo = kfunc('ip6_gro_compute_pseudo', (skb: sk_buff, proto: number): number => {
+export const ip6_gro_compute_pseudo = kfunc('ip6_gro_compute_pseudo', (skb: sk_buff, proto: number): number => {
   const { bytes, at } = skb_gro_network_header(skb)
   const iph = new ipv6hdr(bytes, at)
   return ~csum_ipv6_magic(iph.saddr, iph.daddr, skb_gro_len(skb), proto, 0) & 0xffff

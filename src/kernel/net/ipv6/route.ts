@@ -143,7 +143,7 @@ import {
 import { FLOW_DISSECTOR_F_STOP_AT_ENCAP, flow_keys, KEY_IPV6_ADDRS, skb_flow_dissect_flow_keys } from '../core/flow_dissector.ts'
 import { neigh_create } from '../core/neighbour.ts'
 import { register_pernet_subsys } from '../core/net_namespace.ts'
-import { kfree_skb, kfree_skb_reason } from '../core/skbuff.ts'
+import { kfree_skb_reason } from '../core/skbuff.ts'
 import { sk_dst_reset, sk_setup_caps } from '../core/sock.ts'
 import { fib_multipath_hash_from_keys } from '../ipv4/fib_semantics.ts'
 import { ip_dst_init_metrics, ip_dst_metrics_put } from '../ipv4/ip_output.ts'

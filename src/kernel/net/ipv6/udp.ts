@@ -99,6 +99,7 @@ import {
 } from '../../include/linux/udp.ts'
 import type { dst_entry } from '../../include/net/dst.ts'
 import { flowi_ip6, flowi6 } from '../../include/net/flow.ts'
+import { NAPI_GRO_CB } from '../../include/net/gro.ts'
 import { type inet_cork, inet_cork_full, inet_sk, inet_test_bit } from '../../include/net/inet_sock.ts'
 import type { inet_skb_parm } from '../../include/net/ip.ts'
 import type { rt6_info } from '../../include/net/ip6_fib.ts'
@@ -112,6 +113,7 @@ import { security_sk_classify_flow } from '../../security/security.ts'
 import { __sk_queue_drop_skb, skb_copy_and_csum_datagram_msg, skb_copy_datagram_msg } from '../core/datagram.ts'
 import { dst_check, dst_confirm_neigh, dst_release, skb_dst_drop, skb_dst_set_noref } from '../core/dst.ts'
 import { sk_filter_trim_cap } from '../core/filter.ts'
+import { inet_get_iif_sdif } from '../core/gro.ts'
 import { trace_udp_fail_queue_rcv_skb } from '../core/net-traces.ts'
 import {
   __skb_pull,
@@ -314,6 +316,25 @@ export const __udp6_lib_lookup = kfunc(
     return udp6_lib_lookup2(n, saddr, sport, in6addr_any, dport, dif, sdif, any, skb)
   },
 )
+
+/** the socket of a packet that GRO has joined */
+export const udp6_lib_lookup_skb = kfunc('udp6_lib_lookup_skb', (skb: sk_buff, sport: number, dport: number): sock | null => {
+  const iph = new ipv6hdr(skb.head.bytes, skb.data + NAPI_GRO_CB(skb).network_offsets[skb.encapsulation ? 1 : 0])
+  const n = (skb.dev as net_device).nd_net
+  const { iif, sdif } = inet_get_iif_sdif(skb)
+  return __udp6_lib_lookup(n, iph.saddr, sport, iph.daddr, dport, iif, sdif, n.ipv4.udp_table as udp_table_t, null)
+})
+
+/** include/net/ip6_checksum.h: a UDP packet's checksum, `base` being the sum of what it covers */
+export const udp_v6_check = kfunc('udp_v6_check', (len: number, saddr: in6_addr, daddr: in6_addr, base: number): number =>
+  csum_ipv6_magic(saddr, daddr, len, IPPROTO_UDP, base),
+)
+
+let udpv6_encap_needed_key = 0
+export const udpv6_encap_needed = (): boolean => udpv6_encap_needed_key > 0
+export const udpv6_encap_enable = kfunc('udpv6_encap_enable', (): void => {
+  udpv6_encap_needed_key++
+})
 
 const __udp6_lib_lookup_skb = kfunc(
   '__udp6_lib_lookup_skb',
@@ -1002,6 +1023,7 @@ export function udpv6_prot_init(): void {
 }
 
 export const udpv6_init = kfunc('udpv6_init', (): number => {
+  udpv6_encap_needed_key = 0
   udp6_ehash_secret = random.u32()
   inet6_add_protocol({ handler: udpv6_rcv, err_handler: udpv6_err, flags: INET6_PROTO_NOPOLICY | INET6_PROTO_FINAL }, IPPROTO_UDP)
   return inet6_register_protosw({
