@@ -1,4 +1,4 @@
-// Reads fixtures/kernel and the sources, and writes what skbtrace has to know of the kernel functions it declares:
+// Reads fixtures/kernel, fixtures/image and the sources, and writes what skbtrace has to know of the kernel functions it declares:
 //   src/trace/generated/facts.json          symbols, costs, and for each caller which calls were inlined and which are real
 //   src/kernel/include/generated/enums.ts   the kernel's enumerations and constants, as compiled
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const facts = join(root, 'fixtures/kernel')
-const rows = (file) =>
-  readFileSync(join(facts, file), 'utf8')
+const rows = (file, dir = facts) =>
+  readFileSync(join(dir, file), 'utf8')
     .split('\n')
     .filter((l) => l && !l.startsWith('#'))
     .map((l) => l.split('\t'))
@@ -72,6 +72,10 @@ function collect() {
     if (!old || row.ftrace > old.ftrace || (old.kind === 'inline-only' && kind !== 'inline-only')) symbols.set(name, row)
     if (made && made !== '-')
       for (const m of made.split(/[ ,]+/)) if (m.includes('.part')) symbols.set(bare(m), { ...row, kind: 'static' })
+  }
+  for (const [name, file, line, kind, params, ret, , cost] of rows('functions.tsv', join(root, 'fixtures/image'))) {
+    symbols.set(name, { file, line: +line, kind, ftrace: 1, params, ret })
+    if (cost !== '-' && !costs.has(name)) costs.set(name, +cost)
   }
   const callees = new Set()
   const edges = {}
