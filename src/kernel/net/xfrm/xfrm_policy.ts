@@ -2,10 +2,10 @@ import { kfunc } from '../../../trace/kfunc.ts'
 import { EAFNOSUPPORT } from '../../include/linux/errno.ts'
 import { get_be32, INET_ECN_MASK, ip_hdr } from '../../include/linux/ip.ts'
 import { type sk_buff, skb_dst } from '../../include/linux/skbuff.ts'
-import { AF_INET } from '../../include/linux/socket.ts'
+import { AF_INET, AF_INET6 } from '../../include/linux/socket.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
 import type { dst_entry } from '../../include/net/dst.ts'
-import type { flowi4 } from '../../include/net/flow.ts'
+import { flowi4, flowi6 } from '../../include/net/flow.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { security_xfrm_decode_session } from '../../security/security.ts'
@@ -54,21 +54,36 @@ function decode_session4(skb: sk_buff, keys: flow_keys, fl4: flowi4, reverse: bo
   fl4.flowi4_proto = keys.ip_proto
   fl4.flowi4_tos = ip_hdr(skb).tos & ~INET_ECN_MASK
 }
-/** the flow that an IPv4 packet belongs to, `reverse`: that of its answers */
+function decode_session6(keys: flow_keys, fl6: flowi6, reverse: boolean): void {
+  fl6.saddr.set((reverse ? keys.dst : keys.src).subarray(0, 16))
+  fl6.daddr.set((reverse ? keys.src : keys.dst).subarray(0, 16))
+  fl6.fl6_sport = reverse ? keys.ports & 0xffff : keys.ports >>> 16
+  fl6.fl6_dport = reverse ? keys.ports >>> 16 : keys.ports & 0xffff
+  fl6.flowi6_proto = keys.ip_proto
+}
+/** the flow that a packet belongs to, `reverse`: that of its answers */
 const __xfrm_decode_session = kfunc(
   '__xfrm_decode_session',
-  (n: net, skb: sk_buff, fl: flowi4, family: number, reverse: number): number => {
+  (n: net, skb: sk_buff, fl: flowi4 | flowi6, family: number, reverse: number): number => {
     const keys = new flow_keys()
     __skb_flow_dissect(n, skb, xfrm_session_dissector, keys, FLOW_DISSECTOR_F_STOP_AT_ENCAP)
-    if (family !== AF_INET) return -EAFNOSUPPORT
-    decode_session4(skb, keys, fl, reverse !== 0)
-    fl.flowi4_mark = skb.mark
-    fl.flowi4_oif = reverse ? skb.skb_iif : (skb_dst(skb)?.dev?.ifindex ?? 0)
-    return security_xfrm_decode_session(skb, fl.flowi4_secid)
+    const oif = reverse ? skb.skb_iif : (skb_dst(skb)?.dev?.ifindex ?? 0)
+    if (family === AF_INET && fl instanceof flowi4) {
+      decode_session4(skb, keys, fl, reverse !== 0)
+      fl.flowi4_mark = skb.mark
+      fl.flowi4_oif = oif
+      return security_xfrm_decode_session(skb, fl.flowi4_secid)
+    }
+    if (family !== AF_INET6 || !(fl instanceof flowi6)) return -EAFNOSUPPORT
+    decode_session6(keys, fl, reverse !== 0)
+    fl.flowi6_mark = skb.mark
+    fl.flowi6_oif = oif
+    return security_xfrm_decode_session(skb, 0)
   },
 )
-export const xfrm_decode_session = kfunc('xfrm_decode_session', (n: net, skb: sk_buff, fl: flowi4, family: number): number =>
-  __xfrm_decode_session(n, skb, fl, family, 0),
+export const xfrm_decode_session = kfunc(
+  'xfrm_decode_session',
+  (n: net, skb: sk_buff, fl: flowi4 | flowi6, family: number): number => __xfrm_decode_session(n, skb, fl, family, 0),
 )
 export const xfrm_decode_session_reverse = kfunc(
   'xfrm_decode_session_reverse',
