@@ -24,7 +24,7 @@ export function task_tgid(task: task_struct): pid {
   return p
 }
 
-export const pid_vnr = (pid: pid | null): number => pid?.pid ?? 0
+export const pid_vnr = kfunc('pid_vnr', (pid: pid | null): number => pid?.pid ?? 0)
 
 export function get_pid(pid: pid | null): pid | null {
   if (pid !== null) pid.count++
