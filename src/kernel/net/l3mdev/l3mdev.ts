@@ -24,11 +24,13 @@ export const l3mdev_master_dev_rcu = kfunc('l3mdev_master_dev_rcu', (dev: net_de
   return netif_is_l3_master(dev) ? dev : null
 })
 
-export const l3mdev_master_ifindex_rcu = kfunc('l3mdev_master_ifindex_rcu', (dev: net_device | null): number => {
+/** l3mdev_master_ifindex_rcu() where this file itself asks: inlined there */
+function master_ifindex(dev: net_device | null): number {
   if (dev === null) return 0
   if (netif_is_l3_master(dev)) return dev.ifindex
   return netif_is_l3_slave(dev) ? (dev.master?.ifindex ?? 0) : 0
-})
+}
+export const l3mdev_master_ifindex_rcu = kfunc('l3mdev_master_ifindex_rcu', master_ifindex)
 
 export const l3mdev_master_ifindex = kfunc('l3mdev_master_ifindex', (dev: net_device | null): number => {
   rcu_read_lock()
@@ -88,14 +90,14 @@ export const l3mdev_update_flow = kfunc('l3mdev_update_flow', (n: net, fl: flowi
   rcu_read_lock()
   const out = oif ? dev_get_by_index_rcu(n, oif) : null
   if (out !== null) {
-    if (!l3mdev) l3mdev = l3mdev_master_ifindex_rcu(out)
+    if (!l3mdev) l3mdev = master_ifindex(out)
     if (netif_is_l3_master(out)) {
       if (four) fl.flowi4_oif = 0
       else fl.flowi6_oif = 0
     }
   } else if (iif > 1 && !l3mdev) {
     const dev = dev_get_by_index_rcu(n, iif)
-    if (dev !== null) l3mdev = l3mdev_master_ifindex_rcu(dev)
+    if (dev !== null) l3mdev = master_ifindex(dev)
   }
   if (four) fl.flowi4_l3mdev = l3mdev
   else fl.flowi6_l3mdev = l3mdev
