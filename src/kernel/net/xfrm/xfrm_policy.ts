@@ -1,5 +1,5 @@
 import { kfunc } from '../../../trace/kfunc.ts'
-import { EAFNOSUPPORT } from '../../include/linux/errno.ts'
+import { EAFNOSUPPORT, ENOENT } from '../../include/linux/errno.ts'
 import { get_be32, INET_ECN_MASK, ip_hdr } from '../../include/linux/ip.ts'
 import { type sk_buff, skb_dst } from '../../include/linux/skbuff.ts'
 import { AF_INET, AF_INET6 } from '../../include/linux/socket.ts'
@@ -26,7 +26,13 @@ export const xfrm4_init = (): void => {}
 
 export const xfrm_lookup_with_ifid = kfunc(
   'xfrm_lookup_with_ifid',
-  (_n: net, dst_orig: dst_entry, _fl: unknown, _sk: sock | null, _flags: number, _if_id: number): dst_entry | number => dst_orig,
+  (_n: net, dst_orig: dst_entry, _fl: unknown, _sk: sock | null, flags: number, _if_id: number): dst_entry | number => {
+    if (!(flags & XFRM_LOOKUP_ICMP)) return dst_orig
+    // an ICMP error only goes another way where a policy says so
+    dst_release(null)
+    if (!(flags & XFRM_LOOKUP_KEEP_DST_REF)) dst_release(dst_orig)
+    return -ENOENT
+  },
 )
 export const xfrm_lookup = kfunc(
   'xfrm_lookup',
