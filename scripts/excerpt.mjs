@@ -43,6 +43,7 @@ const session = [
   ['ip link set eth0 up', 0],
   ['ip -n peer addr add 10.0.0.2/24 dev eth0', 0],
   ['ip -n peer link set eth0 up', 0],
+  ['wait 4000', 0],
   ['connect 10.0.0.2', 0],
   ['break ip_queue_xmit', 9],
   ['send 4096', 9],

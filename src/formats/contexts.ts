@@ -44,7 +44,9 @@ export class Contexts {
   /** @returns whether it comes on top of what ran (otherwise what it interrupted goes on) */
   switch(now: Execution, before: Execution): boolean {
     const below = this.#stack[this.#stack.length - 1]
-    if (below !== undefined && below.execution === now) {
+    // whoever makes the call has come on top of nobody, and when it sleeps nobody comes on top of it: it is not over
+    const sleeps = now.kind === 'idle' && before.kind === 'task' && before.pid === this.#pid
+    if (below !== undefined && below.execution === now && !sleeps) {
       this.#stack.pop()
       this.now = below
       return false

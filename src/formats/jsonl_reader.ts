@@ -53,6 +53,8 @@ export class JsonlReader {
   #to: Format | null = null
   #line = 0
   readonly #functions = new Map<string, Kfn>()
+  /** those that some caller has inlined in one place and calls in another, as they are where they are inlined */
+  readonly #inlined = new Map<string, Kfn>()
   readonly #decoder = new Decoder()
   readonly #buffers = new SavedBuffers()
   readonly #executions = new Map<number, Execution>()
@@ -76,7 +78,7 @@ export class JsonlReader {
   constructor(open: (header: TraceHeader) => Format, each: (line: string) => void = () => {}) {
     this.#open = open
     this.#each = each
-    for (const fn of declaredFunctions()) this.#functions.set(fn.name, fn)
+    for (const fn of declaredFunctions()) (fn.inlinedWhereBoth ? this.#inlined : this.#functions).set(fn.name, fn)
   }
 
   /** @throws TraceError */
@@ -284,17 +286,23 @@ export class JsonlReader {
     if (path === '') return outside
     const [real = '', ...inlined] = path.split('>')
     let at = this.#function(real).root
-    for (const name of inlined) at = callFrom(this.#function(name), at).context
+    for (const name of inlined) at = this.#call(name, at, 'inlined').context
     return at
+  }
+
+  #call(name: string, from: Context, kind: unknown): Call {
+    const call = callFrom(this.#function(name), from)
+    const twin = call.kind !== kind && kind === 'inlined' ? this.#inlined.get(name) : undefined
+    return twin === undefined ? call : callFrom(twin, from)
   }
 
   #enter(to: Format, o: Line): void {
     const depth = this.#calls.length
     if (o.depth !== depth) this.#fail(`depth ${found(o.depth)} where ${depth} functions are running`)
     if (depth >= DEEPEST) this.#fail(`more than ${DEEPEST} functions are running`)
-    const fn = this.#function(this.#text(o, 'fn'))
     const from = o.from === undefined ? (this.#calls[depth - 1]?.context ?? outside) : this.#context(this.#text(o, 'from'))
-    const call = callFrom(fn, from)
+    const call = this.#call(this.#text(o, 'fn'), from, o.kind)
+    const { fn } = call
     if (o.kind !== call.kind) this.#fail(`${fn.name} is ${found(o.kind)} here, where this skbtrace has it as '${call.kind}'`)
     const args: unknown[] = []
     if (o.args !== undefined) for (const v of Object.values(this.#object(o, 'args'))) args.push(this.#value(v))

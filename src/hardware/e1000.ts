@@ -57,7 +57,10 @@ const STAT_EOP = 2
 const STAT_IXSM = 4
 const POPTS_IXSM = 1
 const POPTS_TXSM = 2
-const STATUS_LU = 2
+/** the link is up */
+export const STATUS_LU = 2
+/** full duplex, 1000 Mbit/s */
+const STATUS_FULL_DUPLEX = 0x81
 const STAT_VP = 8
 /** tags are put in and taken off by the card */
 export const CTRL_VME = 0x40000000
@@ -83,6 +86,10 @@ const ITR_NS = 256
 const DELAY_NS = 1024
 /** nanoseconds: never more than 7813 interrupts a second, whatever ITR says */
 const INTERRUPT_GAP = 500 * ITR_NS
+/** nanoseconds until the two ends have agreed on a speed */
+const AUTONEGOTIATION = 500_000_000
+/** nanoseconds after a write of RCTL in which the card that QEMU imitates takes no frame; what comes then waits in the cable */
+const RCTL_SETTLES = 1_000_000_000
 /** with its tag and check sequence; above that with LPE only */
 const MAX_FRAME = 1522
 const VLAN = 4
@@ -205,6 +212,10 @@ export class E1000Card implements Port, Inspectable {
   #line = false
   /** an interrupt was raised, and the time until the next one is not over */
   #gap = false
+  #negotiated = 0
+  /** until when nothing is taken, in nanoseconds, and what waits for that */
+  #settled = 0
+  #waiting: Frame[] = []
   /** a descriptor asked for the delayed interrupt */
   #delayed = false
   // the packet that is being put together
@@ -224,7 +235,7 @@ export class E1000Card implements Port, Inspectable {
     this.#dma = dma
     this.#cable = cable
     this.#end = end
-    this.#regs.set(REG.STATUS, STATUS_LU | 0x81)
+    this.#regs.set(REG.STATUS, STATUS_FULL_DUPLEX)
     cable.plug(end, this)
   }
 
@@ -254,6 +265,31 @@ export class E1000Card implements Port, Inspectable {
         this.#regs.set(reg, value)
     }
     if (reg === REG.TDT) this.#transmit()
+    else if (reg === REG.RCTL) this.#settle()
+  }
+
+  /** The driver has the ends of the cable find each other anew: the link is down until they have, and an interrupt says so. */
+  negotiate(): void {
+    this.#regs.set(REG.STATUS, STATUS_FULL_DUPLEX)
+    const at = clock.ns() + AUTONEGOTIATION
+    this.#negotiated = at
+    events.add(at, () => {
+      if (this.#negotiated !== at) return
+      this.#regs.set(REG.STATUS, STATUS_FULL_DUPLEX | STATUS_LU)
+      this.#cause(ICR_LSC)
+    })
+  }
+
+  #settle(): void {
+    const at = clock.ns() + RCTL_SETTLES
+    this.#settled = at
+    events.add(at, () => {
+      if (this.#settled !== at) return
+      this.#settled = 0
+      const frames = this.#waiting
+      this.#waiting = []
+      for (const frame of frames) this.#accept(frame)
+    })
   }
 
   #ring(base: number, length: number): { view: DataView; count: number } | null {
@@ -538,6 +574,11 @@ export class E1000Card implements Port, Inspectable {
   }
 
   receive(frame: Frame): void {
+    if (this.#settled) this.#waiting.push(frame)
+    else this.#accept(frame)
+  }
+
+  #accept(frame: Frame): void {
     if (!(this.#get(REG.RCTL) & RCTL_EN) || !this.#wanted(frame.bytes)) return
     if (frame.bytes.length + FCS > MAX_FRAME && !(this.#get(REG.RCTL) & RCTL_LPE)) return
     const inside = get16(frame.bytes, 12) === this.#get(REG.VET) ? get16(frame.bytes, 14) : -1

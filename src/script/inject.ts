@@ -3,6 +3,7 @@ import { errnoName } from '../host/errno.ts'
 import type { Host } from '../host/host.ts'
 import { Process } from '../host/process.ts'
 import { cableOf } from './commands/hw.ts'
+import { SETTLED_MS } from './two_hosts.ts'
 
 const AF_PACKET = 17
 const SOCK_RAW = 3
@@ -41,6 +42,7 @@ export function injectorOf(host: Host, kind: InjectableKind, name: string): Inje
   if (dev === undefined) throw new RangeError(`no device '${name}'`)
   const cable = cableOf(host, name)
   if (cable !== undefined) {
+    host.sleep(SETTLED_MS)
     // the other card goes: what this host answers is seen on the cable, and nobody answers that
     cable.plug(1, { receive: () => {} })
     return {

@@ -10,6 +10,9 @@ import { type CallStatement, type CommandStatement, ScenarioError, type Statemen
 
 /** milliseconds until a command of the host does something: it is a process that has to be started */
 const COMMAND_MS = 10
+/** queue disciplines that are modules in Debian's kernel, and milliseconds until the first command that names one has loaded it */
+const MODULES = ['fq', 'htb', 'netem', 'prio', 'tbf']
+const MODULE_MS = 110
 
 /** Told about the calls that a scenario records. */
 export interface Recorder {
@@ -27,6 +30,7 @@ export const nobody: Recorder = { begin: () => {}, end: () => {} }
 export class Runner {
   readonly host: Host
   readonly variables: Variables = new Map()
+  readonly #modules = new Set<string>()
   readonly #recorder: Recorder
   readonly #commands: ReadonlyMap<string, HostCommand>
 
@@ -63,7 +67,7 @@ export class Runner {
   #command(s: CommandStatement): string {
     const command = this.#commands.get(s.name)
     if (command === undefined) throw new ScenarioError(`'${s.name}' is not there yet`, s.line, 1)
-    this.host.sleep(COMMAND_MS)
+    this.host.sleep(COMMAND_MS + (s.name === 'tc' ? this.#modprobe(s.words) : 0))
     const { status, stdout, stderr } = command(this.host, s.words, '')
     this.host.runDue()
     if (status !== 0) throw new ScenarioError(stderr.trim() || `${s.name} failed`, s.line, 1)
@@ -71,6 +75,13 @@ export class Runner {
     const printed = stdout + stderr
     if (printed !== '') this.#recorder.remark?.(`$ ${s.text}\n${printed}`)
     return printed
+  }
+
+  /** milliseconds that it takes to load the modules which these words name */
+  #modprobe(words: readonly string[]): number {
+    const named = MODULES.filter((m) => words.includes(m) && !this.#modules.has(m))
+    for (const m of named) this.#modules.add(m)
+    return named.length * MODULE_MS
   }
 
   #call(s: CallStatement): string {

@@ -10,6 +10,10 @@ const poll = call(fn('__napi_poll', { file: 'net/core/dev.c' }))
 const intr = call(fn('e1000_intr', { file: 'drivers/net/ethernet/intel/e1000/e1000_main.c' }))
 const recv = call(fn('tcp_recvmsg', { file: 'net/ipv4/tcp.c' }))
 
+const connect = call(fn('inet_stream_connect', { file: 'net/ipv4/af_inet.c' }))
+const waitWoken = call(fn('wait_woken', { file: '' }))
+const release = call(fn('release_sock', { file: 'net/core/sock.c' }))
+
 const sender: Execution = { kind: 'task', comm: 'skbtrace', pid: 1234, netns: '' }
 const reader: Execution = { kind: 'task', comm: 'reader', pid: 1235, netns: 'peer' }
 const softirq: Execution = { kind: 'softirq', comm: 'skbtrace', pid: 1234, netns: 'peer' }
@@ -85,6 +89,39 @@ describe('contexts', () => {
 
   it('are those of the call and the softirqs that it runs, as in the recordings', () => {
     expect(names(play({}))).toEqual(['tcp_sendmsg', '__napi_poll'])
+  })
+
+  it('knows where it was when a call has slept in a function that is left out', () => {
+    tracer.execution = idle
+    const text = written((o) => {
+      const g = new FunctionGraph(o, { ...defaults, detail: 'net', duration: false }, null)
+      const p = new Player(g)
+      const go = (to: Execution): void => {
+        const before = tracer.execution
+        tracer.execution = to
+        g.context(to, before)
+      }
+      g.begin('> connect(c, 10.0.0.2:8080)', null)
+      go(sender)
+      p.run(connect, 1, () => {
+        p.run(waitWoken, 1, () => {
+          go(idle)
+          go(reader)
+          go(idle)
+          go(sender)
+        })
+        p.run(release, 1)
+      })
+      go(idle)
+      g.end('0')
+      g.close()
+    })
+    const lines = text.split('\n').filter((l) => /release_sock|} /.test(l))
+    expect(lines.map((l) => l.slice(l.lastIndexOf(')', 3) + 1).trimStart())).toEqual([
+      'release_sock();',
+      '} /* inet_stream_connect */',
+    ])
+    expect(lines[0]?.indexOf('release')).toBe((lines[1]?.indexOf('}') ?? 0) + 2)
   })
 
   it('can be chosen', () => {

@@ -67,6 +67,7 @@ ip link set eth0 mtu 9000
 ${plain}r = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP) @peer
 bind(r, 10.0.0.2:9) @peer
 u = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP)
+sleep_ms(4000)
 sendto(u, 100, 0, 10.0.0.2:9)
 sendto(u, 8000, 0, 10.0.0.2:9)
 sleep_ms(50)
@@ -81,7 +82,7 @@ ip link set eth0 mtu 9000
 ip -n peer link set eth0 mtu 9000
 ${plain}${conversation('10.0.0.2', 50_000)}ip link set eth0 mtu 1500
 send(c, 50000, 0)
-sleep_ms(2000)
+sleep_ms(8000)
 drain(a) @peer`)
     expect(results.at(-1)).toBe('drain = 50000')
   })

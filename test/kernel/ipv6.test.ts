@@ -59,7 +59,22 @@ describe('multicast listener reports', () => {
     const [real = new Uint8Array(0)] = reports(recorded)
     expect(said(first)).toEqual(said(real))
     // RFC 3810, 6.1: each change as often as the robustness variable says, and so the report for the address of the link
-    expect(reports(sink.frames).length).toBe(3)
+    expect(reports(sink.frames).length).toBe(reports(recorded).length)
+  })
+
+  test('a group that was joined while the device was down is in them all, as was recorded of a veth', async () => {
+    const text = `
+ip link add eth0 type veth peer name eth0 netns peer
+ip -6 addr add fd00::1/64 dev eth0 nodad
+ip link set eth0 up
+ip -n peer link set eth0 up`
+    const sink = capture()
+    await play(text, sink, (p) => {
+      lines(p, text)
+      p.line('sleep_ms(2500)')
+    })
+    // for both addresses each, and twice: because the address of the link may be used, and because the groups are new
+    expect(reports(sink.frames).map((f) => f[69])).toEqual([2, 2, 2, 2])
   })
 
   test('joining and leaving a group', async () => {
@@ -139,6 +154,59 @@ ip -6 addr add fd00::8/64 dev eth0`
       expect(f.length).toBe(14 + 40 + 24 + 8)
     }
   })
+})
+
+describe('the address to send from: RFC 6724, 5', () => {
+  const world = `
+ip link add dummy0 type dummy
+ip -6 addr add 2001:db8::1/64 dev dummy0 nodad
+ip -6 addr add fd00::1/64 dev dummy0 nodad
+ip link set dummy0 up
+ip -6 route add ::/0 dev dummy0
+u = socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDP)`
+  test.each([
+    ['[fd00::9]', 'fd000000000000000000000000000001', 'the longest prefix'],
+    ['[fd77::9]', 'fd000000000000000000000000000001', 'rule 6: unique local to unique local'],
+    ['[2001:4860::9]', '20010db8000000000000000000000001', 'rule 6: global to global'],
+    ['[2001:db8::1]', '20010db8000000000000000000000001', 'rule 1: itself'],
+  ])('to %s', async (to, from) => {
+    const sources: string[] = []
+    const sink: Sink = {
+      enter() {},
+      exit() {},
+      frame(_device, _netns, direction, skb) {
+        const f = bytesOf(skb)
+        if (direction === 'out' && isV6(f) && next(f) === 17) sources.push(hex(f.subarray(22, 38)))
+      },
+    }
+    await play(world, sink, (p) => {
+      lines(p, world)
+      p.line(`sendto(u, 1, 0, ${to}:5000)`)
+    })
+    expect(sources).toEqual([from])
+  })
+})
+
+test('a router that has no route says so where it drops', async () => {
+  const text = `
+ip link add eth0 type veth peer name eth0 netns peer
+ip -6 addr add fd00::1/64 dev eth0 nodad
+ip link set eth0 up
+ip -n peer -6 addr add fd00::2/64 dev eth0 nodad
+ip -n peer link set eth0 up
+ip netns exec peer sysctl -qw net.ipv6.conf.all.forwarding=1
+ip -6 route add fd99::/64 via fd00::2
+u = socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDP)`
+  const reasons: string[] = []
+  const sink: Sink = { enter() {}, exit() {}, drop: (_skb, reason) => reasons.push(reason) }
+  await play(text, sink, (p) => {
+    lines(p, text)
+    p.line('sleep_ms(2500)')
+    reasons.length = 0
+    p.line('sendto(u, 1, 0, [fd99::1]:5000)')
+    p.line('sleep_ms(500)')
+  })
+  expect(reasons).toEqual(['IP_INNOROUTES'])
 })
 
 describe('fragments', () => {
@@ -247,6 +315,7 @@ i = socket(AF_INET6, SOCK_RAW, 58)`
       expect(p.line('sendto(b, 512, 0, [::1]:201)')).toBe('-1 EINVAL')
       expect(p.line('sendto(i, 65, 0, [::1]:0)')).toBe('65')
       expect(p.line('setsockopt(i, SOL_IPV6, 7, 2)')).toBe('-1 EINVAL')
+      expect(p.line('connect(b, 127.0.0.1:1)')).toBe('-1 EAFNOSUPPORT')
     })
     const [, echo = new Uint8Array(0)] = frames
     // the pseudo header and the message add up to all ones: RFC 1071

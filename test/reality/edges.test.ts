@@ -140,7 +140,7 @@ const KNOWN = [
   /^inet_ctl_sock_create -> raw_unhash_sk$/,
   /^__netif_receive_skb_one_core -> arp_rcv$/,
   /^ip_protocol_deliver_rcu -> icmp_rcv$/,
-  /^ip6_protocol_deliver_rcu -> icmpv6_rcv$/,
+  /^ip6_protocol_deliver_rcu -> (icmpv6|ipv6_frag)_rcv$/,
   /^ip6_sublist_rcv_finish > dst_input -> ip6_mc_input$/,
   /^release_sock -> ip[46]_datagram_release_cb$/,
   /^ip6_datagram_release_cb -> ip6_dst_check$/,

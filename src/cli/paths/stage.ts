@@ -6,6 +6,7 @@ import type { UdpFlow } from '../../host/udp_frame.ts'
 import { loadNeeds, runnerOn } from '../../script/needs.ts'
 import { nobody, Runner } from '../../script/runner.ts'
 import { parseScenario, ScenarioError } from '../../script/scenario.ts'
+import { SETTLED_MS } from '../../script/two_hosts.ts'
 import { type Execution, runAs } from '../../trace/tracer.ts'
 import { UsageError } from '../errors.ts'
 import { Reader } from '../reader.ts'
@@ -48,6 +49,7 @@ const setup = (s: Setting): string[] => [
   'ip -n peer addr add 10.0.0.2/24 dev eth0',
   ...(s.offload === '' ? [] : [`ethtool -K eth0 ${s.offload}`]),
   ...s.set,
+  `sleep_ms(${SETTLED_MS})`,
 ]
 
 /** Two hosts on a cable. On the other one a process reads whatever arrives; nothing is said of its work. */

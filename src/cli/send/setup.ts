@@ -3,11 +3,9 @@ import { commandsOf, type HostCommand, loadCommands } from '../../script/command
 import { cableOf } from '../../script/commands/hw.ts'
 import { loadIpv6 } from '../../script/ipv6.ts'
 import { type CommandStatement, parseLine, ScenarioError } from '../../script/scenario.ts'
+import { SETTLED_MS } from '../../script/two_hosts.ts'
 import { UsageError } from '../errors.ts'
 import type { SendOptions } from './options.ts'
-
-/** milliseconds between the configuration and the first call */
-const LINK_UP = 3000
 
 /** One command line, and the option that it comes from, '' for what a device needs anyhow. */
 interface Line {
@@ -105,7 +103,7 @@ export async function prepare(o: SendOptions, ipv6: boolean): Promise<Setup> {
           throw new UsageError(`${line.option === '' ? line.text : line.option}: ${stderr.trim() || `${statement.name} fails`}`)
       }
       // a link that comes up says so to all that want to know within a second or two
-      if (o.device !== 'lo') host.sleep(LINK_UP)
+      if (o.device !== 'lo') host.sleep(SETTLED_MS)
       const { delay, loss, rate } = o
       if (delay !== undefined || loss !== undefined || rate !== undefined)
         cableOf(host, deviceName(o))?.set({

@@ -74,17 +74,34 @@ function grab(dwork: delayed_work): boolean {
   return waited
 }
 
-/** queues a work in `delay` jiffies, whatever was said before; true: it was waiting already */
-export const mod_delayed_work_on = kfunc('mod_delayed_work_on', (_cpu: number, dwork: delayed_work, delay: number): boolean => {
-  const waited = grab(dwork)
-  dwork.pending = true
+function later(dwork: delayed_work, delay: number): void {
   if (delay === 0) __queue_work(0, dwork)
   else {
     dwork.timer.expires = jiffies() + delay
     add_timer(dwork.timer)
   }
+}
+
+/** queues a work in `delay` jiffies, whatever was said before; true: it was waiting already */
+export const mod_delayed_work_on = kfunc('mod_delayed_work_on', (_cpu: number, dwork: delayed_work, delay: number): boolean => {
+  const waited = grab(dwork)
+  dwork.pending = true
+  later(dwork, delay)
   return waited
 })
+/** queues a work in `delay` jiffies; false: it was waiting already, and goes on waiting for its first moment */
+export const queue_delayed_work_on = kfunc(
+  'queue_delayed_work_on',
+  (_cpu: number, dwork: delayed_work, delay: number): boolean => {
+    if (dwork.pending) return false
+    dwork.pending = true
+    later(dwork, delay)
+    return true
+  },
+)
+/** include/linux/workqueue.h */
+export const schedule_delayed_work = (dwork: delayed_work, delay: number): boolean => queue_delayed_work_on(0, dwork, delay)
+
 /** include/linux/workqueue.h */
 export const mod_delayed_work = (dwork: delayed_work, delay: number): boolean => mod_delayed_work_on(0, dwork, delay)
 

@@ -21,7 +21,7 @@ let kind = STACK_OBJECT
 const check_stack_object = kfunc('check_stack_object', (_obj: Uint8Array, _len: number): number =>
   kind === STACK_OBJECT ? GOOD_STACK : NOT_STACK,
 )
-export const is_vmalloc_addr = kfunc('is_vmalloc_addr', (_x: Uint8Array): boolean => kind === VMALLOC_OBJECT)
+export const is_vmalloc_addr = kfunc('is_vmalloc_addr', (x: Uint8Array): boolean => where.get(x.buffer) === VMALLOC_OBJECT)
 const __virt_addr_valid = kfunc('__virt_addr_valid', (_x: Uint8Array): boolean => true)
 const __check_heap_object = kfunc(
   '__check_heap_object',

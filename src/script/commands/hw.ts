@@ -18,6 +18,8 @@ const drivers = {
     // when their link came up. With IPv6 they do so here.
     limit: 90,
     grown: false,
+    // its driver sees the link two seconds after the card was opened: soon after `hw`, as in the recordings
+    settles: 2026,
   },
   virtio_net: {
     probe: virtnet_probe,
@@ -25,10 +27,9 @@ const drivers = {
     // the driver keeps the byte queue limit while the device is down: in the recordings it had grown before
     limit: 65536,
     grown: true,
+    settles: 20,
   },
 }
-/** milliseconds until both ends of the cable see each other, and what they say then is said */
-const LINK_UP_MS = 20
 const isDriver = (name: string): name is keyof typeof drivers => Object.hasOwn(drivers, name)
 
 const cables = new WeakMap<Host, Map<string, Cable>>()
@@ -44,7 +45,7 @@ export function hw(host: Host, words: readonly string[], _netns: string): Outcom
   load_modules()
   // on the recorded machine that had cards no other namespace had netfilter hooks: docs/architecture.md
   nf_hooks_elsewhere(false)
-  const { probe, mac, limit, grown } = drivers[driver]
+  const { probe, mac, ...limits } = drivers[driver]
   const cable = new Cable()
   const devices: net_device[] = []
   for (const end of [0, 1] as const) {
@@ -58,7 +59,7 @@ export function hw(host: Host, words: readonly string[], _netns: string): Outcom
   const { on } = tracer
   tracer.on = false
   try {
-    const err = bringUp(host, devices, limit, grown)
+    const err = bringUp(host, devices, limits)
     if (err < 0) return failed(`hw: ${name}: error ${-err}`)
   } finally {
     tracer.on = on
@@ -72,13 +73,21 @@ export function hw(host: Host, words: readonly string[], _netns: string): Outcom
   return ok()
 }
 
+interface Limits {
+  /** bytes that the byte queue limit begins with */
+  readonly limit: number
+  readonly grown: boolean
+  /** milliseconds until both ends of the cable hear each other, and what they say then is said */
+  readonly settles: number
+}
+
 /** Opens the cards and lets the link come up: with IPv6, both say then to which groups they listen. */
-function bringUp(host: Host, devices: readonly net_device[], limit: number, grown: boolean): number {
+function bringUp(host: Host, devices: readonly net_device[], { limit, grown, settles }: Limits): number {
   for (const dev of devices) {
     const err = dev_open(dev)
     if (err < 0) return err
   }
-  host.sleep(LINK_UP_MS)
+  host.sleep(settles)
   for (const dev of devices) {
     const { dql } = netdev_get_tx_queue(dev, 0)
     if (dql.num_completed > 0 && !grown) continue

@@ -56,7 +56,7 @@ export function sysClassNet(n: net, parts: readonly string[]): Entry | null {
     const [k] = rest
     if (k === undefined) return { directory: true }
     if (rest.length > 1 || !statistics.split(' ').includes(k)) return null
-    if (k === 'rx_nohandler') return decimal(d.core_stats.rx_nohandler)
+    if (k === 'rx_nohandler') return decimal(d.core_stats?.rx_nohandler ?? 0)
     const s = dev_get_stats(d, new rtnl_link_stats64()) as unknown as Readonly<Record<string, number>>
     return decimal(s[k] ?? 0)
   }

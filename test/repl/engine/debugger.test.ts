@@ -216,7 +216,8 @@ describe('whatif', () => {
       'ip -n peer addr add 10.0.0.2/24 dev eth0',
       'ip link set eth0 up',
       'ip -n peer link set eth0 up',
-      'wait 100',
+      // an e1000 has its link two seconds after it was opened, and hears what comes a second later
+      'wait 4000',
       'connect 10.0.0.2:8080',
       'send 16000',
     ])

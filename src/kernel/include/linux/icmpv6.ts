@@ -69,3 +69,4 @@ export const ICMPV6_HDR_FIELD = 0
 export const ICMPV6_HDR_INCOMP = 3
 export const ICMPV6_UNK_NEXTHDR = 1
 export const ICMPV6_UNK_OPTION = 2
+export const icmpv6_is_err = (type: number): boolean => type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB

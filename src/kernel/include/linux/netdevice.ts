@@ -107,6 +107,15 @@ export class rtnl_link_stats64 {
   collisions = 0
 }
 
+/** packets that the stack dropped on account of a device */
+export class net_device_core_stats {
+  rx_dropped = 0
+  tx_dropped = 0
+  rx_nohandler = 0
+  rx_otherhost_dropped = 0
+}
+export const SIZEOF_NET_DEVICE_CORE_STATS = 32
+
 /** struct netdev_queue: one transmit queue of a device */
 export class netdev_queue {
   dev: net_device
@@ -284,12 +293,8 @@ export class net_device {
   pcpu_stat_type = NETDEV_PCPU_STAT_NONE
   /** lstats, tstats and dstats: totals over the one processor */
   readonly stats: rtnl_link_stats64 = new rtnl_link_stats64()
-  core_stats: { rx_dropped: number; tx_dropped: number; rx_nohandler: number; rx_otherhost_dropped: number } = {
-    rx_dropped: 0,
-    tx_dropped: 0,
-    rx_nohandler: 0,
-    rx_otherhost_dropped: 0,
-  }
+  /** made when the device drops a packet for the first time */
+  core_stats: net_device_core_stats | null = null
   reg_state = 0
   dev_refcnt = 0
   needs_free_netdev = false

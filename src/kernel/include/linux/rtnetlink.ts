@@ -62,6 +62,7 @@ export const RT_TABLE_MAIN = 254
 export const RT_TABLE_LOCAL = 255
 export const RTM_F_NOTIFY = 0x100
 export const RTM_F_CLONED = 0x200
+export const NLM_F_REQUEST = 1
 export const NLM_F_REPLACE = 0x100
 export const NLM_F_EXCL = 0x200
 export const NLM_F_CREATE = 0x400

@@ -2,7 +2,7 @@ import { NEIGH_VAR_LOCKTIME } from '../generated/enums.ts'
 import { list_head } from '../linux/list.ts'
 import type { net_device } from '../linux/netdevice.ts'
 import { type sk_buff, sk_buff_head } from '../linux/skbuff.ts'
-import { spinlock_t } from '../linux/spinlock.ts'
+import { type seqlock_t, spinlock_t } from '../linux/spinlock.ts'
 import type { timer_list } from '../linux/timer.ts'
 import type { net } from './net_namespace.ts'
 
@@ -54,8 +54,47 @@ export const NTF_EXT_LEARNED = 16
 export const NTF_OFFLOADED = 32
 export const NTF_STICKY = 64
 export const NTF_ROUTER = 128
+export const NTF_OLD_MASK = 0xff
+export const NTF_EXT_SHIFT = 8
 export const NTF_EXT_MANAGED = 1
 export const NTF_MANAGED = 256
+
+// messages about neighbours and about entries of a bridge: include/uapi/linux/neighbour.h
+export const RTM_NEWNEIGH = 28
+export const RTM_DELNEIGH = 29
+export const RTM_GETNEIGH = 30
+export const RTNLGRP_NEIGH = 3
+export const NDA_DST = 1
+export const NDA_LLADDR = 2
+export const NDA_CACHEINFO = 3
+export const NDA_PROBES = 4
+export const NDA_VLAN = 5
+export const NDA_PORT = 6
+export const NDA_VNI = 7
+export const NDA_IFINDEX = 8
+export const NDA_MASTER = 9
+export const NDA_LINK_NETNSID = 10
+export const NDA_PROTOCOL = 12
+export const NDA_FLAGS_EXT = 15
+export const SIZEOF_NDMSG = 12
+export const SIZEOF_NDA_CACHEINFO = 16
+
+/** struct ndmsg, over zeros */
+export function put_ndmsg(
+  b: Uint8Array,
+  at: number,
+  family: number,
+  ifindex: number,
+  state: number,
+  flags: number,
+  type: number,
+): void {
+  b[at] = family
+  new DataView(b.buffer, b.byteOffset).setInt32(at + 4, ifindex, true)
+  b[at + 8] = state
+  b[at + 10] = flags
+  b[at + 11] = type
+}
 
 /** an IPv4 address as a number, an IPv6 address as 16 bytes */
 export type neigh_key = number | Uint8Array
@@ -63,6 +102,7 @@ export type neigh_key = number | Uint8Array
 /** struct hh_cache: a link header, ready to be put before a packet */
 export class hh_cache {
   hh_len = 0
+  readonly hh_lock: seqlock_t = new spinlock_t()
   /** right-aligned to 16 bytes, as Linux keeps it */
   hh_data: Uint8Array = new Uint8Array(32)
 }
@@ -112,6 +152,7 @@ export class neighbour {
   dead = 0
   protocol = 0
   flags = 0
+  readonly ha_lock: seqlock_t = new spinlock_t()
   ha: Uint8Array = new Uint8Array(32)
   readonly hh: hh_cache = new hh_cache()
   output!: (neigh: neighbour, skb: sk_buff) => number

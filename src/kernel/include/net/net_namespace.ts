@@ -374,6 +374,8 @@ export class netns_ipv4 {
   sysctl_fib_multipath_hash_fields = 7
   sysctl_fib_multipath_use_neigh = 0
   sysctl_fib_multipath_hash_policy = 0
+  /** 0: one for the whole machine, made of random bits */
+  sysctl_fib_multipath_hash_seed = 0
 
   icmp_global_credit = 0
   icmp_global_stamp = 0

@@ -60,6 +60,13 @@ export const _raw_read_unlock_bh = kfunc('_raw_read_unlock_bh', (lock: rwlock_t)
   lock.locked--
   __local_bh_enable_ip(0, SOFTIRQ_DISABLE_OFFSET)
 })
+export const _raw_read_lock_irqsave = kfunc('_raw_read_lock_irqsave', (lock: rwlock_t): number => {
+  lock.locked++
+  return 0
+})
+export const _raw_read_unlock_irqrestore = kfunc('_raw_read_unlock_irqrestore', (lock: rwlock_t, _flags: number): void => {
+  lock.locked--
+})
 export const _raw_write_lock = kfunc('_raw_write_lock', (lock: rwlock_t): void => {
   take(lock)
 })
@@ -99,9 +106,15 @@ export const read_lock = _raw_read_lock
 export const read_unlock = _raw_read_unlock
 export const read_lock_bh = _raw_read_lock_bh
 export const read_unlock_bh = _raw_read_unlock_bh
+export const read_lock_irqsave = _raw_read_lock_irqsave
+export const read_unlock_irqrestore = _raw_read_unlock_irqrestore
 export const write_lock = _raw_write_lock
 export const write_unlock = _raw_write_unlock
 export const write_lock_bh = _raw_write_lock_bh
 export const write_unlock_bh = _raw_write_unlock_bh
+export const write_seqlock = _raw_spin_lock
+export const write_sequnlock = _raw_spin_unlock
+export const write_seqlock_bh = _raw_spin_lock_bh
+export const write_sequnlock_bh = _raw_spin_unlock_bh
 export const write_lock_irq = _raw_write_lock_irq
 export const write_unlock_irq = _raw_write_unlock_irq

@@ -19,6 +19,7 @@ import { in_softirq_context } from '../softirq.ts'
 
 /** nanoseconds in a tick */
 export const TICK_NSEC = NSEC_PER_SEC / HZ
+const USER_HZ = 100
 /** jiffies at boot: above 0, so that "some time ago" is never negative */
 export const INITIAL_JIFFIES = 300 * HZ
 /** an offset "without end": include/linux/jiffies.h */
@@ -316,6 +317,8 @@ export const _msecs_to_jiffies = (m: number): number => Math.ceil((m * HZ) / MSE
 export const __usecs_to_jiffies = kfunc('__usecs_to_jiffies', (u: number): number => Math.ceil((u * HZ) / USEC_PER_SEC))
 export const usecs_to_jiffies = (u: number): number => __usecs_to_jiffies(u)
 export const jiffies_to_msecs = kfunc('jiffies_to_msecs', (j: number): number => j * (MSEC_PER_SEC / HZ))
+/** hundredths of a second, as programs are told */
+export const jiffies_to_clock_t = kfunc('jiffies_to_clock_t', (x: number): number => Math.trunc((x * USER_HZ) / HZ))
 export const jiffies_to_usecs = kfunc('jiffies_to_usecs', (j: number): number => j * (USEC_PER_SEC / HZ))
 export const nsecs_to_jiffies = (n: number): number => Math.floor(n / TICK_NSEC)
 export const nsecs_to_jiffies64 = nsecs_to_jiffies

@@ -16,6 +16,7 @@ import { module_init } from '../../include/linux/init.ts'
 import { type net_device, netdev_priv, netif_running } from '../../include/linux/netdevice.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { rtnl_link_attrs } from '../../include/net/rtnetlink.ts'
+
 import {
   call_netdevice_notifiers,
   netdev_notifier_info_to_dev,
@@ -26,6 +27,7 @@ import {
   register_netdevice_notifier,
 } from '../core/dev.ts'
 import { rtnl_link_register } from '../core/rtnetlink.ts'
+import { register_switchdev_notifier } from '../switchdev/switchdev.ts'
 import { br_dev_setup } from './br_device.ts'
 import { br_fdb_change_mac_address, br_fdb_changeaddr } from './br_fdb.ts'
 import { br_del_if, br_dev_delete, br_mtu_auto_adjust, br_port_carrier_check } from './br_if.ts'
@@ -104,7 +106,12 @@ const br_dev_newlink = kfunc(
   },
 )
 
+/** what drivers say of entries that their switches learned: none does, and what others are told is not for a bridge */
+const br_switchdev_event = kfunc('br_switchdev_event', (_event: number, _ptr: unknown): number => NOTIFY_DONE)
+
+// loaded with the machine, as where the recordings were made: its functions were probed there
 module_init(() => {
+  register_switchdev_notifier(br_switchdev_event)
   register_netdevice_notifier({ notifier_call: br_device_event })
   rtnl_link_register({
     kind: 'bridge',

@@ -1,16 +1,36 @@
 import { clock } from '../../../sim/clock.ts'
 import { events } from '../../../sim/events.ts'
 import { kfunc } from '../../../trace/kfunc.ts'
-import { HZ } from '../../include/generated/enums.ts'
-import { EINVAL, ENOMEM } from '../../include/linux/errno.ts'
-import { ether_addr_equal, is_valid_ether_addr } from '../../include/linux/if_ether.ts'
+import { HZ, NUD_NOARP, NUD_PERMANENT, NUD_REACHABLE, NUD_STALE } from '../../include/generated/enums.ts'
+import { EINVAL, EMSGSIZE, ENOMEM } from '../../include/linux/errno.ts'
+import { ETH_ALEN, ether_addr_equal, is_valid_ether_addr } from '../../include/linux/if_ether.ts'
 import { module_init } from '../../include/linux/init.ts'
+import { dev_net } from '../../include/linux/netdevice.ts'
+import type { sk_buff } from '../../include/linux/skbuff.ts'
 import { GFP_ATOMIC, type kmem_cache, SLAB_HWCACHE_ALIGN } from '../../include/linux/slab.ts'
+import { AF_BRIDGE } from '../../include/linux/socket.ts'
+import {
+  NDA_CACHEINFO,
+  NDA_FLAGS_EXT,
+  NDA_LLADDR,
+  NDA_MASTER,
+  NDA_VLAN,
+  NTF_STICKY,
+  put_ndmsg,
+  RTM_DELNEIGH,
+  RTM_NEWNEIGH,
+  RTNLGRP_NEIGH,
+  SIZEOF_NDA_CACHEINFO,
+  SIZEOF_NDMSG,
+} from '../../include/net/neighbour.ts'
+import { nla_total_size, nlmsg_total_size, u32_bytes } from '../../include/net/netlink.ts'
 import { spin_lock, spin_lock_bh, spin_unlock, spin_unlock_bh } from '../../kernel/locking/spinlock.ts'
 import { call_rcu, rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
-import { jiffies } from '../../kernel/time/timer.ts'
+import { jiffies, jiffies_to_clock_t, time_before_eq } from '../../kernel/time/timer.ts'
 import { kmem_cache_alloc, kmem_cache_create, kmem_cache_free } from '../../mm/slub.ts'
+import { rtnl_notify } from '../core/rtnetlink.ts'
 import { alloc_skb, kfree_skb } from '../core/skbuff.ts'
+import { __nlmsg_put, nla_put, nlmsg_end } from '../netlink/af_netlink.ts'
 import {
   BR_FDB_ADDED_BY_USER,
   BR_FDB_DYNAMIC_LEARNED,
@@ -22,11 +42,6 @@ import {
   type net_bridge_port,
 } from './br_private.ts'
 import { br_switchdev_fdb_notify } from './br_switchdev.ts'
-
-const RTM_NEWNEIGH = 28
-const RTM_DELNEIGH = 29
-/** sizeof of a message about an entry */
-const FDB_NLMSG_SIZE = 100
 
 let br_fdb_cache: kmem_cache
 
@@ -43,11 +58,48 @@ const key_of = (addr: Uint8Array, vid: number): string => {
 
 const fdb_rcu_free = kfunc('fdb_rcu_free', (_f: net_bridge_fdb_entry): void => kmem_cache_free(br_fdb_cache, _f))
 
-/** tells programs that watch: none does */
+const fdb_to_nud = kfunc('fdb_to_nud', (br: net_bridge, fdb: net_bridge_fdb_entry): number => {
+  if (fdb.flags & BR_FDB_LOCAL) return NUD_PERMANENT
+  if (fdb.flags & BR_FDB_STATIC) return NUD_NOARP
+  return time_before_eq(fdb.updated + br.ageing_time, jiffies()) ? NUD_STALE : NUD_REACHABLE
+})
+const fdb_fill_info = kfunc(
+  'fdb_fill_info',
+  (skb: sk_buff, br: net_bridge, fdb: net_bridge_fdb_entry, portid: number, seq: number, type: number, flags: number): number => {
+    const now = jiffies()
+    const ndm = __nlmsg_put(skb, portid, seq, type, SIZEOF_NDMSG, flags)
+    const { ifindex } = fdb.dst?.dev ?? br.dev
+    const sticky = fdb.flags & BR_FDB_STICKY ? NTF_STICKY : 0
+    put_ndmsg(skb.head.bytes, ndm, AF_BRIDGE, ifindex, fdb_to_nud(br, fdb), sticky, 0)
+    if (nla_put(skb, NDA_LLADDR, ETH_ALEN, fdb.addr)) return -EMSGSIZE
+    if (nla_put(skb, NDA_MASTER, 4, u32_bytes(br.dev.ifindex))) return -EMSGSIZE
+    if (nla_put(skb, NDA_FLAGS_EXT, 4, u32_bytes(0))) return -EMSGSIZE
+    const used = jiffies_to_clock_t(now - fdb.used)
+    const updated = jiffies_to_clock_t(now - fdb.updated)
+    if (nla_put(skb, NDA_CACHEINFO, SIZEOF_NDA_CACHEINFO, u32_bytes(0, used, updated, 0))) return -EMSGSIZE
+    const vid = new Uint8Array([fdb.vlan_id, fdb.vlan_id >> 8])
+    if (fdb.vlan_id && nla_put(skb, NDA_VLAN, 2, vid)) return -EMSGSIZE
+    nlmsg_end(skb, ndm)
+    return 0
+  },
+)
+/** room for NDA_LLADDR, _MASTER, _FLAGS_EXT, _VLAN, _CACHEINFO, _FDB_EXT_ATTRS and what may be in it */
+const fdb_nlmsg_size = (): number =>
+  SIZEOF_NDMSG +
+  nla_total_size(ETH_ALEN) +
+  2 * nla_total_size(4) +
+  nla_total_size(2) +
+  nla_total_size(SIZEOF_NDA_CACHEINFO) +
+  nla_total_size(0) +
+  nla_total_size(1)
+
+/** tells drivers of switches, and programs that watch (`bridge monitor fdb`) */
 const fdb_notify = kfunc('fdb_notify', (br: net_bridge, fdb: net_bridge_fdb_entry, type: number, swdev_notify: boolean): void => {
   if (swdev_notify) br_switchdev_fdb_notify(br, fdb, type)
-  const skb = alloc_skb(FDB_NLMSG_SIZE, GFP_ATOMIC)
-  if (skb !== null) kfree_skb(skb)
+  const skb = alloc_skb(nlmsg_total_size(fdb_nlmsg_size()), GFP_ATOMIC)
+  if (skb === null) return
+  if (fdb_fill_info(skb, br, fdb, 0, 0, type, 0) < 0) kfree_skb(skb)
+  else rtnl_notify(skb, dev_net(br.dev), 0, RTNLGRP_NEIGH, null, GFP_ATOMIC)
 })
 
 const fdb_find_rcu = kfunc(

@@ -1,6 +1,21 @@
 import { kfunc } from '../../../trace/kfunc.ts'
 import type { sk_buff } from '../../include/linux/skbuff.ts'
-import { BR_INPUT_SKB_CB, type net_bridge, type net_bridge_fdb_entry, type net_bridge_port } from './br_private.ts'
+import { RTM_DELNEIGH } from '../../include/net/neighbour.ts'
+import {
+  call_switchdev_notifiers,
+  SWITCHDEV_FDB_ADD_TO_DEVICE,
+  SWITCHDEV_FDB_DEL_TO_DEVICE,
+  type switchdev_notifier_info,
+} from '../switchdev/switchdev.ts'
+import {
+  BR_FDB_ADDED_BY_USER,
+  BR_FDB_LOCAL,
+  BR_FDB_STATIC,
+  BR_INPUT_SKB_CB,
+  type net_bridge,
+  type net_bridge_fdb_entry,
+  type net_bridge_port,
+} from './br_private.ts'
 
 // No port here is one of a switch in hardware: nothing is left to it.
 
@@ -23,7 +38,20 @@ export const nbp_switchdev_allowed_egress = kfunc(
   'nbp_switchdev_allowed_egress',
   (_p: net_bridge_port, _skb: sk_buff): boolean => true,
 )
+const br_switchdev_fdb_populate = kfunc(
+  'br_switchdev_fdb_populate',
+  (br: net_bridge, item: switchdev_notifier_info, fdb: net_bridge_fdb_entry, _ctx: null): void => {
+    item.dev = fdb.dst === null || fdb.flags & BR_FDB_LOCAL ? br.dev : fdb.dst.dev
+  },
+)
 export const br_switchdev_fdb_notify = kfunc(
   'br_switchdev_fdb_notify',
-  (_br: net_bridge, _fdb: net_bridge_fdb_entry, _type: number): void => {},
+  (br: net_bridge, fdb: net_bridge_fdb_entry, type: number): void => {
+    // drivers would not know what to do with these: `bridge fdb add ... master dynamic`
+    if (fdb.flags & BR_FDB_ADDED_BY_USER && !(fdb.flags & BR_FDB_STATIC)) return
+    const item: switchdev_notifier_info = { dev: br.dev }
+    br_switchdev_fdb_populate(br, item, fdb, null)
+    const val = type === RTM_DELNEIGH ? SWITCHDEV_FDB_DEL_TO_DEVICE : SWITCHDEV_FDB_ADD_TO_DEVICE
+    call_switchdev_notifiers(val, item.dev, item, null)
+  },
 )

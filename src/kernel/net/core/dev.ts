@@ -30,12 +30,14 @@ import {
   LL_RESERVED_SPACE,
   type napi_struct,
   net_device,
+  net_device_core_stats,
   type netdev_features_t,
   netdev_get_tx_queue,
   netdev_queue,
   netif_running,
   type packet_type,
   type rtnl_link_stats64,
+  SIZEOF_NET_DEVICE_CORE_STATS,
   softnet_data,
   TSO_LEGACY_MAX_SIZE,
   TSO_MAX_SEGS,
@@ -66,7 +68,7 @@ import {
   skb_transport_header_was_set,
   skb_transport_offset,
 } from '../../include/linux/skbuff.ts'
-import { GFP_ATOMIC } from '../../include/linux/slab.ts'
+import { __GFP_NOWARN, GFP_ATOMIC } from '../../include/linux/slab.ts'
 import { DIV_ROUND_UP, IS_ERR, type ref } from '../../include/linux/types.ts'
 import { GRO_HASH_BUCKETS } from '../../include/net/gro.ts'
 import type { net } from '../../include/net/net_namespace.ts'
@@ -93,6 +95,7 @@ import { ktime_get_real } from '../../kernel/time/timekeeping.ts'
 import { jiffies, usecs_to_jiffies } from '../../kernel/time/timer.ts'
 import { csum_fold } from '../../lib/checksum.ts'
 import { dql_avail, dql_completed, dql_queued, dql_reset } from '../../lib/dynamic_queue_limits.ts'
+import { pcpu_alloc_noprof } from '../../mm/percpu.ts'
 import { __vlan_hwaccel_push_inside, vlan_do_receive } from '../8021q/vlan_core.ts'
 import { eth_type_trans } from '../ethernet/eth.ts'
 import {
@@ -279,24 +282,33 @@ export const dev_sw_netstats_rx_add = (dev: net_device, len: number): void => {
   dev.stats.rx_packets++
   dev.stats.rx_bytes += len
 }
-export const dev_core_stats_rx_dropped_inc = (dev: net_device): void => {
-  dev.core_stats.rx_dropped++
-}
-export const dev_core_stats_tx_dropped_inc = (dev: net_device): void => {
-  dev.core_stats.tx_dropped++
-}
-export const dev_core_stats_rx_nohandler_inc = (dev: net_device): void => {
-  dev.core_stats.rx_nohandler++
-}
-export const dev_core_stats_rx_otherhost_dropped_inc = (dev: net_device): void => {
-  dev.core_stats.rx_otherhost_dropped++
-}
+const netdev_core_stats_alloc = kfunc('netdev_core_stats_alloc', (dev: net_device): net_device_core_stats => {
+  pcpu_alloc_noprof(SIZEOF_NET_DEVICE_CORE_STATS, 8, false, GFP_ATOMIC | __GFP_NOWARN)
+  dev.core_stats = new net_device_core_stats()
+  return dev.core_stats
+})
+const netdev_core_stats_inc = kfunc('netdev_core_stats_inc', (dev: net_device, field: keyof net_device_core_stats): void => {
+  const p = dev.core_stats ?? netdev_core_stats_alloc(dev)
+  p[field]++
+})
+export const dev_core_stats_rx_dropped_inc = kfunc('dev_core_stats_rx_dropped_inc', (dev: net_device): void =>
+  netdev_core_stats_inc(dev, 'rx_dropped'),
+)
+export const dev_core_stats_tx_dropped_inc = kfunc('dev_core_stats_tx_dropped_inc', (dev: net_device): void =>
+  netdev_core_stats_inc(dev, 'tx_dropped'),
+)
+export const dev_core_stats_rx_nohandler_inc = kfunc('dev_core_stats_rx_nohandler_inc', (dev: net_device): void =>
+  netdev_core_stats_inc(dev, 'rx_nohandler'),
+)
+export const dev_core_stats_rx_otherhost_dropped_inc = kfunc('dev_core_stats_rx_otherhost_dropped_inc', (dev: net_device): void =>
+  netdev_core_stats_inc(dev, 'rx_otherhost_dropped'),
+)
 export const dev_get_stats = kfunc('dev_get_stats', (dev: net_device, storage: rtnl_link_stats64): rtnl_link_stats64 => {
   const { ndo_get_stats64 } = dev.netdev_ops
   if (ndo_get_stats64) ndo_get_stats64(dev, storage)
   else Object.assign(storage, dev.stats)
-  storage.rx_dropped += dev.core_stats.rx_dropped
-  storage.tx_dropped += dev.core_stats.tx_dropped
+  storage.rx_dropped += dev.core_stats?.rx_dropped ?? 0
+  storage.tx_dropped += dev.core_stats?.tx_dropped ?? 0
   return storage
 })
 
@@ -1344,8 +1356,9 @@ const __netif_receive_skb_core = kfunc(
         if (untagged === null) return ret
         skb = untagged
       }
-      // what loops back was seen when it was sent
-      if (tracer.on && !(dev.flags & C.IFF_LOOPBACK)) traceFrame(dev.name, dev.nd_net.name, 'in', skb)
+      // what loops back was seen when it was sent; so was the copy of a broadcast for this host: packet_rcv() drops it as well
+      if (tracer.on && !(dev.flags & C.IFF_LOOPBACK) && skb.pkt_type !== C.PACKET_LOOPBACK)
+        traceFrame(dev.name, dev.nd_net.name, 'in', skb)
       if (!pfmemalloc && (net_hotdata.ptype_all.length > 0 || dev.ptype_all.length > 0))
         for (const list of [net_hotdata.ptype_all, dev.ptype_all])
           for (const ptype of list) {

@@ -4,7 +4,10 @@ import type { dst_entry } from '../../include/net/dst.ts'
 import { type dst_cache, dst_cache_pcpu } from '../../include/net/dst_cache.ts'
 import { dst_rtable, type rtable } from '../../include/net/route.ts'
 import { jiffies, time_after } from '../../kernel/time/timer.ts'
+import { pcpu_alloc_noprof } from '../../mm/percpu.ts'
 import { dst_hold, dst_release } from './dst.ts'
+
+const SIZEOF_DST_CACHE_PCPU = 40
 
 const dst_cache_per_cpu_dst_set = kfunc(
   'dst_cache_per_cpu_dst_set',
@@ -52,7 +55,8 @@ export const dst_cache_set_ip4 = kfunc('dst_cache_set_ip4', (cache: dst_cache, d
   idst.in_saddr = saddr
 })
 
-export const dst_cache_init = kfunc('dst_cache_init', (cache: dst_cache, _gfp: number): number => {
+export const dst_cache_init = kfunc('dst_cache_init', (cache: dst_cache, gfp: number): number => {
+  pcpu_alloc_noprof(SIZEOF_DST_CACHE_PCPU, 8, false, gfp)
   cache.cache = new dst_cache_pcpu()
   cache.reset_ts = jiffies()
   return 0

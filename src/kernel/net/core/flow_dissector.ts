@@ -14,6 +14,7 @@ import {
 import { ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6 } from '../../include/linux/if_ether.ts'
 import { skb_vlan_tag_present, VLAN_HLEN } from '../../include/linux/if_vlan.ts'
 import { subsys_initcall } from '../../include/linux/init.ts'
+import { put_be32 } from '../../include/linux/ip.ts'
 import { siphash_key_t } from '../../include/linux/siphash.ts'
 import { type sk_buff, skb_network_offset } from '../../include/linux/skbuff.ts'
 import type { flowi6 } from '../../include/net/flow.ts'
@@ -28,8 +29,8 @@ subsys_initcall(() => {
 })
 
 /** keys beside control and basic, that a dissector may use */
-const KEY_IPV4_ADDRS = 1
-const KEY_IPV6_ADDRS = 2
+export const KEY_IPV4_ADDRS = 1
+export const KEY_IPV6_ADDRS = 2
 const KEY_PORTS = 4
 const KEY_FLOW_LABEL = 8
 
@@ -69,6 +70,12 @@ export class flow_keys {
   /** 4 or 16 bytes each are used */
   readonly src: Uint8Array = new Uint8Array(16)
   readonly dst: Uint8Array = new Uint8Array(16)
+
+  set_v4addrs(src: number, dst: number): void {
+    this.addr_type = KEY_IPV4_ADDRS
+    put_be32(this.src, 0, src)
+    put_be32(this.dst, 0, dst)
+  }
 }
 
 /** include/linux/in.h: how far behind the protocol's header its ports are, negative when it has none */
@@ -253,6 +260,11 @@ export const skb_flow_dissect_flow_keys_basic = kfunc(
   'skb_flow_dissect_flow_keys_basic',
   (n: net | null, skb: sk_buff, flow: flow_keys): boolean => __skb_flow_dissect(n, skb, flow_keys_basic_dissector, flow, 0),
 )
+/** include/linux/skbuff.h: all that a flow is told by */
+export const skb_flow_dissect_flow_keys = kfunc(
+  'skb_flow_dissect_flow_keys',
+  (skb: sk_buff, flow: flow_keys, flags: number): boolean => __skb_flow_dissect(null, skb, flow_keys_dissector, flow, flags),
+)
 /** include/linux/skbuff.h: finds the transport header of a packet that came without one */
 export const skb_probe_transport_header = kfunc('skb_probe_transport_header', (skb: sk_buff): void => {
   if (skb.transport_header !== 0xffff) return
@@ -269,31 +281,46 @@ const __flow_hash_secret_init = (): siphash_key_t => {
   return hashrnd
 }
 
+const swab16 = (x: number): number => ((x & 0xff) << 8) | (x >> 8)
+
 /** both directions of a flow hash alike: the lower address and the lower port come first */
 const __flow_hash_consistentify = kfunc('__flow_hash_consistentify', (keys: flow_keys): void => {
   const n = keys.addr_type === KEY_IPV4_ADDRS ? 4 : keys.addr_type === KEY_IPV6_ADDRS ? 16 : 0
   if (n === 0) return
-  if (Buffer.compare(keys.dst.subarray(0, n), keys.src.subarray(0, n)) < 0) {
+  // addresses of IPv4 and ports are compared as they lie in memory, by a machine that has the low byte first
+  const dst = keys.dst.slice(0, n)
+  const before = keys.src.slice(0, n)
+  if (n === 4) {
+    dst.reverse()
+    before.reverse()
+  }
+  if (Buffer.compare(dst, before) < 0) {
     const src = keys.src.slice(0, n)
     keys.src.set(keys.dst.subarray(0, n))
     keys.dst.set(src)
   }
   const [sport, dport] = [keys.ports >>> 16, keys.ports & 0xffff]
-  if (dport < sport) keys.ports = ((dport << 16) | sport) >>> 0
+  if (swab16(dport) < swab16(sport)) keys.ports = ((dport << 16) | sport) >>> 0
 })
 
-const hashed = new Uint8Array(44)
+/** what follows `control` in the kernel's struct flow_keys. VLANs, key id and ICMP are never asked for, so they stay 0 */
+const hashed = new Uint8Array(72)
+const HASHED_FLOW_LABEL = 4
+const HASHED_PORTS = 28
+const HASHED_ADDRS = 36
 const __flow_hash_from_keys = kfunc('__flow_hash_from_keys', (keys: flow_keys, keyval: siphash_key_t): number => {
   __flow_hash_consistentify(keys)
-  const n = keys.addr_type === KEY_IPV6_ADDRS ? 16 : 4
+  const n = keys.addr_type === KEY_IPV6_ADDRS ? 16 : keys.addr_type === KEY_IPV4_ADDRS ? 4 : 0
   const d = new DataView(hashed.buffer)
+  hashed.fill(0)
   d.setUint16(0, keys.n_proto)
-  d.setUint16(2, keys.ip_proto)
-  d.setUint32(4, keys.flow_label)
-  d.setUint32(8, keys.ports)
-  hashed.set(keys.src.subarray(0, n), 12)
-  hashed.set(keys.dst.subarray(0, n), 12 + n)
-  return siphash(hashed, 12 + 2 * n, keyval) >>> 0 || 1
+  d.setUint8(2, keys.ip_proto)
+  d.setUint32(HASHED_FLOW_LABEL, keys.flow_label, true)
+  d.setUint32(HASHED_PORTS, keys.ports)
+  hashed.set(keys.src.subarray(0, n), HASHED_ADDRS)
+  hashed.set(keys.dst.subarray(0, n), HASHED_ADDRS + n)
+  // the union of addresses is cut to what is used, and the struct ends in four bytes of padding
+  return siphash(hashed, HASHED_ADDRS + 2 * n + 4, keyval) >>> 0 || 1
 })
 
 const flow_keys_have_l4 = (keys: flow_keys): boolean => keys.ports !== 0 || keys.flow_label !== 0
@@ -314,6 +341,9 @@ export const skb_get_hash = kfunc('skb_get_hash', (skb: sk_buff): number => {
   return skb.hash >>> 0
 })
 
+export const flow_hash_from_keys_seed = kfunc('flow_hash_from_keys_seed', (keys: flow_keys, keyval: siphash_key_t): number =>
+  __flow_hash_from_keys(keys, keyval),
+)
 const flow_hash_from_keys = kfunc('flow_hash_from_keys', (keys: flow_keys): number =>
   __flow_hash_from_keys(keys, __flow_hash_secret_init()),
 )

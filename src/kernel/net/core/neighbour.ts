@@ -4,6 +4,7 @@ import { get_random_u32, get_random_u32_below } from '../../drivers/char/random.
 import {
   HZ,
   IFF_LOOPBACK,
+  MAX_ADDR_LEN,
   NEIGH_VAR_APP_PROBES,
   NEIGH_VAR_BASE_REACHABLE_TIME,
   NEIGH_VAR_DELAY_PROBE_TIME,
@@ -31,14 +32,14 @@ import {
   SKB_DROP_REASON_NEIGH_FAILED,
   SKB_DROP_REASON_NEIGH_QUEUEFULL,
 } from '../../include/generated/enums.ts'
-import { EEXIST, EINVAL, ENETDOWN, ENOBUFS, ENOENT, EPERM } from '../../include/linux/errno.ts'
+import { EEXIST, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, ENOENT, EPERM } from '../../include/linux/errno.ts'
 import { dotted } from '../../include/linux/in.ts'
 import { in6_ntop } from '../../include/linux/in6.ts'
 import { core_initcall } from '../../include/linux/init.ts'
 import { list_add_tail, list_del, list_empty } from '../../include/linux/list.ts'
 import { dev_net, HH_DATA_ALIGN, HH_DATA_MOD, type net_device, netif_running } from '../../include/linux/netdevice.ts'
 import { NL_SET_ERR_MSG } from '../../include/linux/netlink.ts'
-import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../../include/linux/rtnetlink.ts'
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST } from '../../include/linux/rtnetlink.ts'
 import {
   __skb_dequeue,
   __skb_queue_tail,
@@ -56,6 +57,12 @@ import { IS_ERR } from '../../include/linux/types.ts'
 import { DST_OBSOLETE_DEAD } from '../../include/net/dst.ts'
 import {
   type hh_cache,
+  NDA_CACHEINFO,
+  NDA_DST,
+  NDA_FLAGS_EXT,
+  NDA_LLADDR,
+  NDA_PROBES,
+  NDA_PROTOCOL,
   NEIGH_UPDATE_F_ADMIN,
   NEIGH_UPDATE_F_EXT_LEARNED,
   NEIGH_UPDATE_F_ISROUTER,
@@ -66,7 +73,9 @@ import {
   NEIGH_UPDATE_F_WEAK_OVERRIDE,
   NEIGH_VAR,
   NTF_EXT_LEARNED,
+  NTF_EXT_SHIFT,
   NTF_MANAGED,
+  NTF_OLD_MASK,
   NTF_ROUTER,
   type neigh_hash_table,
   type neigh_key,
@@ -74,25 +83,58 @@ import {
   type neigh_table,
   neighbour,
   type pneigh_entry,
+  put_ndmsg,
+  RTM_DELNEIGH,
+  RTM_GETNEIGH,
+  RTM_NEWNEIGH,
+  RTNLGRP_NEIGH,
+  SIZEOF_NDA_CACHEINFO,
+  SIZEOF_NDMSG,
 } from '../../include/net/neighbour.ts'
 import type { net } from '../../include/net/net_namespace.ts'
+import { nla_total_size, nlmsg_total_size, u32_bytes } from '../../include/net/netlink.ts'
 import {
   read_lock_bh,
   read_unlock_bh,
   write_lock,
   write_lock_bh,
+  write_seqlock,
+  write_seqlock_bh,
+  write_sequnlock,
+  write_sequnlock_bh,
   write_unlock,
   write_unlock_bh,
 } from '../../kernel/locking/spinlock.ts'
 import { call_rcu, kfree_rcu, rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { local_bh_enable } from '../../kernel/softirq.ts'
 import { ktime_get_ns } from '../../kernel/time/timekeeping.ts'
-import { del_timer, jiffies, mod_timer, time_after, time_before, time_before_eq, timer_setup } from '../../kernel/time/timer.ts'
+import {
+  del_timer,
+  jiffies,
+  jiffies_to_clock_t,
+  mod_timer,
+  time_after,
+  time_before,
+  time_before_eq,
+  timer_setup,
+} from '../../kernel/time/timer.ts'
 import { __kmalloc_noprof, kfree } from '../../mm/slub.ts'
+import { __nlmsg_put, nla_put, nlmsg_end } from '../netlink/af_netlink.ts'
 import { dev_hard_header, dev_hold, dev_put, dev_queue_xmit } from './dev.ts'
 import { dst_neigh_lookup_skb, skb_dst_drop, skb_dst_force } from './dst.ts'
 import { init_net } from './net_namespace.ts'
-import { __skb_pull, __skb_push, __skb_queue_purge, consume_skb, kfree_skb, kfree_skb_reason, skb_clone } from './skbuff.ts'
+import { call_netevent_notifiers, NETEVENT_NEIGH_UPDATE } from './netevent.ts'
+import { rtnl_notify } from './rtnetlink.ts'
+import {
+  __skb_pull,
+  __skb_push,
+  __skb_queue_purge,
+  alloc_skb,
+  consume_skb,
+  kfree_skb,
+  kfree_skb_reason,
+  skb_clone,
+} from './skbuff.ts'
 
 const NEIGH_NUM_HASH_RND = 4
 const SIZEOF_NEIGHBOUR = 368
@@ -123,9 +165,11 @@ const neigh_blackhole = kfunc('neigh_blackhole', (_neigh: neighbour, skb: sk_buf
   return -ENETDOWN
 })
 
-/** programs that watch neighbours (ip monitor) are told; there are none */
-const neigh_update_notify = kfunc('neigh_update_notify', (_neigh: neighbour, _nlmsg_pid: number): void => {})
-const neigh_cleanup_and_release = kfunc('neigh_cleanup_and_release', (neigh: neighbour): void => neigh_release(neigh))
+const neigh_cleanup_and_release = kfunc('neigh_cleanup_and_release', (neigh: neighbour): void => {
+  __neigh_notify(neigh, RTM_DELNEIGH, 0, 0)
+  call_netevent_notifiers(NETEVENT_NEIGH_UPDATE, neigh)
+  neigh_release(neigh)
+})
 
 const neigh_mark_dead = kfunc('neigh_mark_dead', (n: neighbour): void => {
   n.dead = 1
@@ -719,7 +763,11 @@ export const neigh_event_send = kfunc('neigh_event_send', (neigh: neighbour, skb
 
 const neigh_update_hhs = kfunc('neigh_update_hhs', (neigh: neighbour): void => {
   const update = neigh.dev.header_ops?.cache_update
-  if (update && neigh.hh.hh_len) update(neigh.hh, neigh.dev, neigh.ha)
+  const { hh } = neigh
+  if (!update || !hh.hh_len) return
+  write_seqlock_bh(hh.hh_lock)
+  update(hh, neigh.dev, neigh.ha)
+  write_sequnlock_bh(hh.hh_lock)
 })
 
 const neigh_update_flags = (neigh: neighbour, flags: number, c: change): void => {
@@ -819,7 +867,9 @@ function apply_update(neigh: neighbour, addr: Uint8Array | null, flags: number, 
     c.notify = true
   }
   if (lladdr !== neigh.ha) {
+    write_seqlock(neigh.ha_lock)
     neigh.ha.set(lladdr.subarray(0, dev.addr_len))
+    write_sequnlock(neigh.ha_lock)
     neigh_update_hhs(neigh)
     if (!(c.state & NUD_CONNECTED)) neigh.confirmed = jiffies() - (NEIGH_VAR(neigh.parms, NEIGH_VAR_BASE_REACHABLE_TIME) << 1)
     c.notify = true
@@ -874,6 +924,68 @@ export const neigh_confirm = kfunc('neigh_confirm', (n: neighbour | null): void 
   const now = jiffies()
   if (n.confirmed !== now) n.confirmed = now
 })
+
+// ---- telling those who watch neighbours (`ip monitor neigh`)
+
+const key_bytes = (key: neigh_key): Uint8Array =>
+  typeof key === 'number' ? new Uint8Array([key >>> 24, key >>> 16, key >>> 8, key]) : key
+
+const neigh_fill_info = kfunc(
+  'neigh_fill_info',
+  (skb: sk_buff, neigh: neighbour, pid: number, seq: number, type: number, flags: number): number => {
+    const now = jiffies()
+    const ndm = __nlmsg_put(skb, pid, seq, type, SIZEOF_NDMSG, flags)
+    put_ndmsg(skb.head.bytes, ndm, neigh.ops.family, neigh.dev.ifindex, 0, neigh.flags & NTF_OLD_MASK, neigh.type)
+    if (nla_put(skb, NDA_DST, neigh.tbl.key_len, key_bytes(neigh.primary_key))) return -EMSGSIZE
+    read_lock_bh(neigh.lock)
+    skb.head.bytes[ndm + 8] = neigh.nud_state
+    if (neigh.nud_state & NUD_VALID && nla_put(skb, NDA_LLADDR, neigh.dev.addr_len, neigh.ha) < 0) {
+      read_unlock_bh(neigh.lock)
+      return -EMSGSIZE
+    }
+    const used = jiffies_to_clock_t(now - neigh.used)
+    const confirmed = jiffies_to_clock_t(now - neigh.confirmed)
+    const updated = jiffies_to_clock_t(now - neigh.updated)
+    const { refcnt } = neigh
+    read_unlock_bh(neigh.lock)
+    if (
+      nla_put(skb, NDA_PROBES, 4, u32_bytes(neigh.probes)) ||
+      nla_put(skb, NDA_CACHEINFO, SIZEOF_NDA_CACHEINFO, u32_bytes(confirmed, used, updated, refcnt - 1))
+    )
+      return -EMSGSIZE
+    if (neigh.protocol && nla_put(skb, NDA_PROTOCOL, 1, new Uint8Array([neigh.protocol]))) return -EMSGSIZE
+    const ext = neigh.flags >>> NTF_EXT_SHIFT
+    if (ext && nla_put(skb, NDA_FLAGS_EXT, 4, u32_bytes(ext))) return -EMSGSIZE
+    nlmsg_end(skb, ndm)
+    return 0
+  },
+)
+
+/** room for what neigh_fill_info() may put: NDA_DST, _LLADDR, _CACHEINFO, _PROBES, _FLAGS_EXT, _PROTOCOL */
+const neigh_nlmsg_size = (): number =>
+  SIZEOF_NDMSG +
+  2 * nla_total_size(MAX_ADDR_LEN) +
+  nla_total_size(SIZEOF_NDA_CACHEINFO) +
+  2 * nla_total_size(4) +
+  nla_total_size(1)
+
+const __neigh_notify = kfunc('__neigh_notify', (n: neighbour, type: number, flags: number, pid: number): void => {
+  rcu_read_lock()
+  const skb = alloc_skb(nlmsg_total_size(neigh_nlmsg_size()), GFP_ATOMIC)
+  if (skb !== null) {
+    if (neigh_fill_info(skb, n, pid, 0, type, flags) < 0) kfree_skb(skb)
+    else rtnl_notify(skb, dev_net(n.dev), 0, RTNLGRP_NEIGH, null, GFP_ATOMIC)
+  }
+  rcu_read_unlock()
+})
+
+const neigh_update_notify = kfunc('neigh_update_notify', (neigh: neighbour, nlmsg_pid: number): void => {
+  call_netevent_notifiers(NETEVENT_NEIGH_UPDATE, neigh)
+  __neigh_notify(neigh, RTM_NEWNEIGH, 0, nlmsg_pid)
+})
+
+/** asks a program for the address (sysctl app_solicit) */
+export const neigh_app_ns = kfunc('neigh_app_ns', (n: neighbour): void => __neigh_notify(n, RTM_GETNEIGH, NLM_F_REQUEST, 0))
 
 // ---- sending through a neighbour
 
@@ -1110,6 +1222,3 @@ export const neigh_for_each = kfunc(
     rcu_read_unlock()
   },
 )
-
-/** asks a program for the address (app_solicit): none does that */
-export const neigh_app_ns = kfunc('neigh_app_ns', (_n: neighbour): void => {})

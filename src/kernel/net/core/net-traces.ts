@@ -202,7 +202,8 @@ export function trace_qdisc_enqueue(qdisc: Qdisc, txq: netdev_queue, skb: sk_buf
     handle,
     parent,
   })
-  traceCounters(qdisc)
+  // noop, what stands in while a device has no link, belongs to no host
+  if (!(qdisc.flags & TCQ_F_BUILTIN)) traceCounters(qdisc)
 }
 
 /** qdisc_dequeue: `packets` left in one go, `skb` first; null when there was none */
@@ -217,7 +218,7 @@ export function trace_qdisc_dequeue(qdisc: Qdisc, txq: netdev_queue, packets: nu
     parent: qdisc.parent,
     txq_state: txq.state,
   })
-  traceCounters(qdisc)
+  if (!(qdisc.flags & TCQ_F_BUILTIN)) traceCounters(qdisc)
 }
 
 /** qdisc_reset, qdisc_destroy */

@@ -4,10 +4,12 @@ import { EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP } from '../../include/linux/
 import { core_initcall } from '../../include/linux/init.ts'
 import { NET_ADDR_SET, type net_device } from '../../include/linux/netdevice.ts'
 import { NL_SET_ERR_MSG } from '../../include/linux/netlink.ts'
+import type { sk_buff } from '../../include/linux/skbuff.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { rtnl_link_attrs, rtnl_link_ops } from '../../include/net/rtnetlink.ts'
 import { request_module } from '../../kernel/module/kmod.ts'
+import { nlmsg_notify } from '../netlink/af_netlink.ts'
 import {
   __dev_change_net_namespace,
   __dev_get_by_index,
@@ -44,6 +46,14 @@ export const rtnl_link_register = kfunc('rtnl_link_register', (ops: rtnl_link_op
   return 0
 })
 export const rtnl_link_ops_get = kfunc('rtnl_link_ops_get', (kind: string): rtnl_link_ops | null => link_ops.get(kind) ?? null)
+
+/** tells those who watch `group` */
+export const rtnl_notify = kfunc(
+  'rtnl_notify',
+  (skb: sk_buff, _net: net, pid: number, group: number, _nlh: null, flags: number): void => {
+    nlmsg_notify(null, skb, pid, group, 0, flags)
+  },
+)
 
 export const rtnl_link_get_net = kfunc('rtnl_link_get_net', (src_net: net, tb: rtnl_link_attrs): net => tb.net ?? src_net)
 

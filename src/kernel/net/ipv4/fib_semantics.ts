@@ -1,3 +1,4 @@
+import { random } from '../../../sim/random.ts'
 import { kfunc } from '../../../trace/kfunc.ts'
 import { decide, tracer } from '../../../trace/tracer.ts'
 import {
@@ -37,6 +38,7 @@ import {
   RTAX_MTU,
   RTN_MAX,
 } from '../../include/linux/rtnetlink.ts'
+import { siphash_key_t } from '../../include/linux/siphash.ts'
 import type { sk_buff } from '../../include/linux/skbuff.ts'
 import { GFP_KERNEL } from '../../include/linux/slab.ts'
 import { AF_INET } from '../../include/linux/socket.ts'
@@ -61,6 +63,7 @@ import { call_rcu, rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { kfree, kzalloc } from '../../mm/slub.ts'
 import { __dev_get_by_index, dev_get_by_index_rcu, dev_get_flags, dev_hold, dev_put, netif_carrier_ok } from '../core/dev.ts'
 import { dst_default_metrics, dst_dev_put, dst_release_immediate } from '../core/dst.ts'
+import { flow_hash_from_keys_seed, type flow_keys } from '../core/flow_dissector.ts'
 import { neigh_lookup, neigh_release } from '../core/neighbour.ts'
 import { l3mdev_fib_table, l3mdev_master_dev_rcu } from '../l3mdev/l3mdev.ts'
 import { __ipv4_neigh_lookup_noref, arp_tbl } from './arp.ts'
@@ -68,7 +71,7 @@ import { inet_select_addr, inetdev_by_index } from './devinet.ts'
 import { fib_get_table, fib_lookup, inet_addr_type_dev_table, inet_addr_type_table } from './fib_frontend.ts'
 import { fib_table_lookup } from './fib_trie.ts'
 import { ip_fib_metrics_put } from './ip_output.ts'
-import { fib_multipath_hash, type flow_keys, fnhe_update_pmtu } from './route.ts'
+import { fib_multipath_hash, fnhe_update_pmtu } from './route.ts'
 
 const RTNH_COMPARE_MASK = RTNH_F_DEAD | RTNH_F_LINKDOWN | RTNH_F_OFFLOAD | RTNH_F_TRAP
 
@@ -89,6 +92,7 @@ export const fib_props: readonly { error: number; scope: number }[] = [
 ]
 
 let fib_info_lock: spinlock_t
+let proc_fib_multipath_hash_rand_seed: number
 /** every fib_info: Linux hashes them by protocol, scope, source and next hops */
 let fib_infos: Set<fib_info>
 /** next hops by device, newest first in each */
@@ -96,6 +100,7 @@ let fib_info_devhash: Map<net_device, fib_nh_common[]>
 
 export function fib_semantics_init(): void {
   fib_info_lock = new spinlock_t()
+  proc_fib_multipath_hash_rand_seed = 0
   fib_infos = new Set()
   fib_info_devhash = new Map()
 }
@@ -679,14 +684,17 @@ const fib_good_nh = kfunc('fib_good_nh', (nh: fib_nh_common): boolean => {
   return (state & NUD_VALID) !== 0
 })
 
+/** drawn at boot in Linux; here when it is first wanted, so that a host without such routes draws no random number for it */
+const rand_seed = (): number => {
+  proc_fib_multipath_hash_rand_seed ||= random.u32()
+  return proc_fib_multipath_hash_rand_seed
+}
+
 /** include/net/ip_fib.h */
-export const fib_multipath_hash_from_keys = kfunc('fib_multipath_hash_from_keys', (_n: net, k: flow_keys): number => {
-  let h = Math.imul(k.src ^ 0x9e3779b9, 0x85ebca6b)
-  for (const v of [k.dst, (k.sport << 16) | k.dport, k.ip_proto]) {
-    h = Math.imul(h ^ (h >>> 15) ^ v, 0xc2b2ae35)
-    h ^= h >>> 13
-  }
-  return h >>> 0
+export const fib_multipath_hash_from_keys = kfunc('fib_multipath_hash_from_keys', (n: net, keys: flow_keys): number => {
+  const hash_key = new siphash_key_t()
+  hash_key.key.fill(n.ipv4.sysctl_fib_multipath_hash_seed || rand_seed())
+  return flow_hash_from_keys_seed(keys, hash_key)
 })
 
 export const fib_select_multipath = kfunc('fib_select_multipath', (res: fib_result, hash: number): void => {

@@ -132,6 +132,7 @@ import {
   skb_dst_set,
   skb_dst_set_noref,
 } from '../core/dst.ts'
+import { FLOW_DISSECTOR_F_STOP_AT_ENCAP, flow_keys, skb_flow_dissect_flow_keys } from '../core/flow_dissector.ts'
 import { __neigh_create, neigh_create, neigh_event_send, neigh_release } from '../core/neighbour.ts'
 import { register_pernet_subsys } from '../core/net_namespace.ts'
 import { kfree_skb, kfree_skb_reason, pskb_network_may_pull } from '../core/skbuff.ts'
@@ -1240,57 +1241,40 @@ const __mkroute_input = kfunc(
   },
 )
 
-/** what decides between equal next hops */
-export interface flow_keys {
-  src: number
-  dst: number
-  sport: number
-  dport: number
-  ip_proto: number
-}
-
 const ip_multipath_l3_keys = kfunc('ip_multipath_l3_keys', (skb: sk_buff, hash_keys: flow_keys): void => {
   const outer = ip_hdr(skb)
-  hash_keys.src = outer.saddr
-  hash_keys.dst = outer.daddr
+  hash_keys.set_v4addrs(outer.saddr, outer.daddr)
   if (outer.protocol !== IPPROTO_ICMP || outer.frag_off & 0x1fff) return
   // an error goes the way of the packet that it speaks of
   const o = skb.network_header + outer.ihl * 4
   const b = skb.head.bytes
   if (o + 28 > skb.tail || !icmp_is_err(b[o] ?? 0)) return
-  hash_keys.src = get_be32(b, o + 8 + 12)
-  hash_keys.dst = get_be32(b, o + 8 + 16)
+  hash_keys.set_v4addrs(get_be32(b, o + 8 + 12), get_be32(b, o + 8 + 16))
 })
 
 /** spreads flows over next hops: by addresses (policy 0), or by ports as well (policy 1) */
 export const fib_multipath_hash = kfunc(
   'fib_multipath_hash',
   (n: net, fl4: flowi4 | null, skb: sk_buff | null, flkeys: flow_keys | null): number => {
-    const keys: flow_keys = { src: 0, dst: 0, sport: 0, dport: 0, ip_proto: 0 }
+    const keys = new flow_keys()
     if (n.ipv4.sysctl_fib_multipath_hash_policy === 1) {
       if (skb !== null) {
         if (skb.l4_hash) return skb.hash >>> 1
-        const iph = ip_hdr(skb)
-        const o = skb.network_header + iph.ihl * 4
-        const b = skb.head.bytes
-        Object.assign(keys, flkeys ?? { src: iph.saddr, dst: iph.daddr, ip_proto: iph.protocol })
-        if (flkeys === null && o + 4 <= skb.tail) {
-          const ports = get_be32(b, o)
-          keys.sport = ports >>> 16
-          keys.dport = ports & 0xffff
+        let from = flkeys
+        if (from === null) {
+          from = new flow_keys()
+          skb_flow_dissect_flow_keys(skb, from, FLOW_DISSECTOR_F_STOP_AT_ENCAP)
         }
+        keys.set_v4addrs(get_be32(from.src, 0), get_be32(from.dst, 0))
+        keys.ports = from.ports
+        keys.ip_proto = from.ip_proto
       } else if (fl4 !== null) {
-        keys.src = fl4.saddr
-        keys.dst = fl4.daddr
-        keys.sport = fl4.fl4_sport
-        keys.dport = fl4.fl4_dport
+        keys.set_v4addrs(fl4.saddr, fl4.daddr)
+        keys.ports = ((fl4.fl4_sport << 16) | fl4.fl4_dport) >>> 0
         keys.ip_proto = fl4.flowi4_proto
       }
     } else if (skb !== null) ip_multipath_l3_keys(skb, keys)
-    else if (fl4 !== null) {
-      keys.src = fl4.saddr
-      keys.dst = fl4.daddr
-    }
+    else if (fl4 !== null) keys.set_v4addrs(fl4.saddr, fl4.daddr)
     const mhash = fib_multipath_hash_from_keys(n, keys)
     return (mhash ^ (fl4?.flowi4_multipath_hash ?? 0)) >>> 1
   },

@@ -234,6 +234,7 @@ function ipv4_net_table(n: net): ctl_table[] {
     }),
     u8('fib_multipath_use_neigh', f('sysctl_fib_multipath_use_neigh'), 0, 1),
     u8('fib_multipath_hash_policy', f('sysctl_fib_multipath_hash_policy'), 0, 1),
+    proc_douintvec('fib_multipath_hash_seed', f('sysctl_fib_multipath_hash_seed')),
     ipv4_privileged_ports(n),
     u8('udp_l3mdev_accept', f('sysctl_udp_l3mdev_accept'), 0, 1),
     u8('tcp_sack', f('sysctl_tcp_sack')),

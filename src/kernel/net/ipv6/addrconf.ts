@@ -27,6 +27,9 @@ import { EACCES, EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS } from '../../include/li
 import {
   addrconf_addr_solict_mult,
   IPV6_ADDR_ANY,
+  IPV6_ADDR_COMPATv4,
+  IPV6_ADDR_LOOPBACK,
+  IPV6_ADDR_MAPPED,
   IPV6_ADDR_MULTICAST,
   IPV6_ADDR_SCOPE_LINKLOCAL,
   IPV6_ADDR_SCOPE_MASK,
@@ -38,13 +41,9 @@ import {
   in6addr_linklocal_allnodes,
   in6addr_linklocal_allrouters,
   in6addr_loopback,
-  ipv6_addr_any,
   ipv6_addr_diff,
   ipv6_addr_equal,
-  ipv6_addr_is_multicast,
-  ipv6_addr_loopback,
   ipv6_addr_prefix,
-  ipv6_addr_v4mapped,
   ipv6_prefix_equal,
 } from '../../include/linux/in6.ts'
 import { type net_device, netif_running } from '../../include/linux/netdevice.ts'
@@ -64,8 +63,10 @@ import {
   IF_RA_RCVD,
   IF_READY,
   IF_RS_SENT,
+  IFA_F_HOMEADDRESS,
   IFA_F_NODAD,
   IFA_F_OPTIMISTIC,
+  IFA_F_TEMPORARY,
   IFA_F_TENTATIVE,
   IFA_HOST,
   IFA_LINK,
@@ -87,8 +88,10 @@ import { cancel_delayed_work, INIT_DELAYED_WORK, mod_delayed_work } from '../../
 import { netdev_notifier_info_to_dev, netif_oper_up, type notifier_block, register_netdevice_notifier } from '../core/dev.ts'
 import { neigh_ifdown, neigh_parms_alloc } from '../core/neighbour.ts'
 import { init_net } from '../core/net_namespace.ts'
+import { l3mdev_master_dev_rcu, l3mdev_master_ifindex_rcu } from '../l3mdev/l3mdev.ts'
 import { qdisc_tx_is_noop } from '../sched/sch_generic.ts'
 import { __ipv6_addr_src_scope, __ipv6_addr_type } from './addrconf_core.ts'
+import { ipv6_addr_label } from './addrlabel.ts'
 import {
   ipv6_dev_mc_dec,
   ipv6_dev_mc_inc,
@@ -206,63 +209,168 @@ export const ipv6_get_lladdr = kfunc('ipv6_get_lladdr', (dev: net_device, addr: 
   return err
 })
 
-/** labels of RFC 6724; addresses of one kind go together */
-function label_of(a: in6_addr): number {
-  if (ipv6_addr_loopback(a)) return 0
-  if (ipv6_addr_v4mapped(a)) return 4
-  if (ipv6_prefix_equal(a, in6(0xfc), 7)) return 5
-  if (ipv6_prefix_equal(a, in6(0x20, 0x02), 16)) return 2
-  if (ipv6_prefix_equal(a, in6(0x20, 0x01), 32)) return 6
-  if (ipv6_prefix_equal(a, in6(), 96)) return 3
-  return 1
+// ---- the address to send from: RFC 6724, 5
+
+const IPV6_SADDR_RULE_INIT = 0
+const IPV6_SADDR_RULE_LOCAL = 1
+const IPV6_SADDR_RULE_SCOPE = 2
+const IPV6_SADDR_RULE_PREFERRED = 3
+const IPV6_SADDR_RULE_HOA = 4
+const IPV6_SADDR_RULE_OIF = 5
+const IPV6_SADDR_RULE_LABEL = 6
+const IPV6_SADDR_RULE_PRIVACY = 7
+const IPV6_SADDR_RULE_ORCHID = 8
+const IPV6_SADDR_RULE_PREFIX = 9
+const IPV6_SADDR_RULE_NOT_OPTIMISTIC = 10
+const IPV6_SADDR_RULE_MAX = 11
+const IPV6_PREFER_SRC_TMP = 1
+const IPV6_PREFER_SRC_PUBLIC = 2
+const IPV6_PREFER_SRC_COA = 4
+
+/** struct ipv6_saddr_score: an address, and by how many rules it was judged yet */
+class ipv6_saddr_score {
+  rule = -1
+  addr_type = 0
+  ifa: inet6_ifaddr | null = null
+  scorebits = 0
+  scopedist = 0
+  matchlen = 0
 }
 
-/** the rules of RFC 6724 for one candidate: what is compared, in order */
-function score(ifa: inet6_ifaddr, dst: { addr: in6_addr; scope: number; ifindex: number; label: number }): number[] {
-  const scope = __ipv6_addr_src_scope(__ipv6_addr_type(ifa.addr))
-  return [
-    ipv6_addr_equal(ifa.addr, dst.addr) ? 1 : 0,
-    scope >= dst.scope ? -scope : Math.min(scope - 128, -65),
-    ifa.flags & (IFA_F_DEPRECATED | IFA_F_OPTIMISTIC) ? 0 : 1,
-    dst.ifindex === 0 || dst.ifindex === ifa.idev.dev.ifindex ? 1 : 0,
-    label_of(ifa.addr) === dst.label ? 1 : 0,
-    Math.min(ipv6_addr_diff(ifa.addr, dst.addr), ifa.prefix_len),
-  ]
+/** struct ipv6_saddr_dst */
+interface ipv6_saddr_dst {
+  readonly addr: in6_addr
+  readonly ifindex: number
+  readonly scope: number
+  readonly label: number
+  readonly prefs: number
 }
 
+const ipv6_saddr_preferred = kfunc(
+  'ipv6_saddr_preferred',
+  (type: number): boolean => (type & (IPV6_ADDR_MAPPED | IPV6_ADDR_COMPATv4 | IPV6_ADDR_LOOPBACK)) !== 0,
+)
+/** use_optimistic is off unless somebody turns it on, which nobody can here */
+const ipv6_use_optimistic_addr = kfunc('ipv6_use_optimistic_addr', (_n: net, _idev: inet6_dev): boolean => false)
+/** 2001:10::/28 */
+const ipv6_addr_orchid = kfunc('ipv6_addr_orchid', (a: in6_addr): boolean =>
+  ipv6_prefix_equal(a, in6(0x20, 0x01, 0x00, 0x10), 28),
+)
+
+/** What one rule says of an address, more is better. The rules come in order, and what one has said is remembered. */
+const ipv6_get_saddr_eval = kfunc(
+  'ipv6_get_saddr_eval',
+  (n: net, score: ipv6_saddr_score, dst: ipv6_saddr_dst, i: number): number => {
+    if (i <= score.rule) {
+      if (i === IPV6_SADDR_RULE_SCOPE) return score.scopedist
+      if (i === IPV6_SADDR_RULE_PREFIX) return score.matchlen
+      return (score.scorebits >> i) & 1
+    }
+    const { ifa } = score
+    let ret = 0
+    if (ifa !== null)
+      switch (i) {
+        case IPV6_SADDR_RULE_INIT:
+          ret = 1
+          break
+        case IPV6_SADDR_RULE_LOCAL:
+          ret = Number(ipv6_addr_equal(ifa.addr, dst.addr))
+          break
+        case IPV6_SADDR_RULE_SCOPE:
+          // the smallest that reaches as far as the destination; if none does, the largest
+          ret = __ipv6_addr_src_scope(score.addr_type)
+          ret = ret >= dst.scope ? -ret : ret - 128
+          score.scopedist = ret
+          break
+        case IPV6_SADDR_RULE_PREFERRED: {
+          const avoid = IFA_F_DEPRECATED | (ipv6_use_optimistic_addr(n, ifa.idev) ? 0 : IFA_F_OPTIMISTIC)
+          ret = Number(ipv6_saddr_preferred(score.addr_type) || !(ifa.flags & avoid))
+          break
+        }
+        case IPV6_SADDR_RULE_HOA:
+          ret = Number(!(ifa.flags & IFA_F_HOMEADDRESS)) ^ Number(!(dst.prefs & IPV6_PREFER_SRC_COA))
+          break
+        case IPV6_SADDR_RULE_OIF:
+          ret = Number(dst.ifindex === 0 || dst.ifindex === ifa.idev.dev.ifindex)
+          break
+        case IPV6_SADDR_RULE_LABEL:
+          ret = Number(ipv6_addr_label(n, ifa.addr, score.addr_type, ifa.idev.dev.ifindex) === dst.label)
+          break
+        case IPV6_SADDR_RULE_PRIVACY: {
+          const told = dst.prefs & (IPV6_PREFER_SRC_PUBLIC | IPV6_PREFER_SRC_TMP)
+          const preftmp = told ? (dst.prefs & IPV6_PREFER_SRC_TMP) !== 0 : ifa.idev.cnf.use_tempaddr >= 2
+          ret = Number(!(ifa.flags & IFA_F_TEMPORARY)) ^ Number(preftmp)
+          break
+        }
+        case IPV6_SADDR_RULE_ORCHID:
+          ret = Number(ipv6_addr_orchid(ifa.addr) === ipv6_addr_orchid(dst.addr))
+          break
+        case IPV6_SADDR_RULE_PREFIX:
+          ret = Math.min(ipv6_addr_diff(ifa.addr, dst.addr), ifa.prefix_len)
+          score.matchlen = ret
+          break
+        case IPV6_SADDR_RULE_NOT_OPTIMISTIC:
+          ret = Number(!(ifa.flags & IFA_F_OPTIMISTIC))
+          break
+        default:
+      }
+    if (ret) score.scorebits |= 1 << i
+    score.rule = i
+    return ret
+  },
+)
+
+type two_scores = [ipv6_saddr_score, ipv6_saddr_score]
+
+/** @returns which of the two scores is the best address so far; the other one is room for the next */
 const __ipv6_dev_get_saddr = kfunc(
   '__ipv6_dev_get_saddr',
-  (
-    _n: net,
-    dst: { addr: in6_addr; scope: number; ifindex: number; label: number },
-    idev: inet6_dev,
-    best: { ifa: inet6_ifaddr | null; score: number[] },
-  ): void => {
+  (n: net, dst: ipv6_saddr_dst, idev: inet6_dev, scores: two_scores, best: number): number => {
+    let hiscore_idx = best === 0 ? 0 : 1
     for (const ifa of idev.addr_list) {
       if (ifa.flags & IFA_F_TENTATIVE && !(ifa.flags & IFA_F_OPTIMISTIC)) continue
-      if (ipv6_addr_any(ifa.addr) || ipv6_addr_is_multicast(ifa.addr)) continue
-      const s = score(ifa, dst)
-      const at = s.findIndex((v, i) => v !== best.score[i])
-      if (best.ifa === null || (at >= 0 && (s[at] as number) > (best.score[at] as number))) {
-        best.ifa = ifa
-        best.score = s
+      const hiscore = scores[hiscore_idx === 0 ? 0 : 1]
+      const score = scores[hiscore_idx === 0 ? 1 : 0]
+      score.ifa = ifa
+      score.addr_type = __ipv6_addr_type(ifa.addr)
+      if (score.addr_type === IPV6_ADDR_ANY || score.addr_type & IPV6_ADDR_MULTICAST) continue
+      score.rule = -1
+      score.scorebits = 0
+      for (let i = 0; i < IPV6_SADDR_RULE_MAX; i++) {
+        const minihiscore = ipv6_get_saddr_eval(n, hiscore, dst, i)
+        const miniscore = ipv6_get_saddr_eval(n, score, dst, i)
+        if (minihiscore === miniscore) continue
+        if (minihiscore < miniscore) hiscore_idx = 1 - hiscore_idx
+        break
       }
     }
+    return hiscore_idx
+  },
+)
+
+/** within a VRF the device's own addresses come first, then those of the VRF device */
+const ipv6_get_saddr_master = kfunc(
+  'ipv6_get_saddr_master',
+  (n: net, dst_dev: net_device, master: net_device, dst: ipv6_saddr_dst, scores: two_scores, best: number): number => {
+    let hiscore_idx = best
+    for (const dev of [dst_dev, master]) {
+      const idev = __in6_dev_get(dev)
+      if (idev !== null) hiscore_idx = __ipv6_dev_get_saddr(n, dst, idev, scores, hiscore_idx)
+    }
+    return hiscore_idx
   },
 )
 
 /** the address to send from; 0 or -EADDRNOTAVAIL */
 export const ipv6_dev_get_saddr = kfunc(
   'ipv6_dev_get_saddr',
-  (n: net, dst_dev: net_device | null, daddr: in6_addr, _prefs: number, saddr: in6_addr): number => {
+  (n: net, dst_dev: net_device | null, daddr: in6_addr, prefs: number, saddr: in6_addr): number => {
     const dst_type = __ipv6_addr_type(daddr)
-    const dst = {
-      addr: daddr,
-      scope: __ipv6_addr_src_scope(dst_type),
-      ifindex: dst_dev?.ifindex ?? 0,
-      label: label_of(daddr),
-    }
-    const best: { ifa: inet6_ifaddr | null; score: number[] } = { ifa: null, score: [] }
+    const ifindex = dst_dev?.ifindex ?? 0
+    const scope = __ipv6_addr_src_scope(dst_type)
+    const dst: ipv6_saddr_dst = { addr: daddr, ifindex, scope, label: ipv6_addr_label(n, daddr, dst_type, ifindex), prefs }
+    const scores: two_scores = [new ipv6_saddr_score(), new ipv6_saddr_score()]
+    let hiscore_idx = 0
     rcu_read_lock()
     const idev = dst_dev === null ? null : __in6_dev_get(dst_dev)
     // within the link, or for groups of it, only the link's own addresses will do
@@ -270,16 +378,22 @@ export const ipv6_dev_get_saddr = kfunc(
       dst_dev !== null &&
       (dst_type & IPV6_ADDR_MULTICAST || dst.scope <= IPV6_ADDR_SCOPE_LINKLOCAL || idev?.cnf.use_oif_addrs_only)
     ) {
-      if (idev !== null) __ipv6_dev_get_saddr(n, dst, idev, best)
-    } else
-      for (const dev of n.dev_base_head) {
-        const other = __in6_dev_get(dev)
-        if (other !== null) __ipv6_dev_get_saddr(n, dst, other, best)
-      }
+      if (idev !== null) hiscore_idx = __ipv6_dev_get_saddr(n, dst, idev, scores, hiscore_idx)
+    } else {
+      const master = l3mdev_master_dev_rcu(dst_dev)
+      if (master !== null && dst_dev !== null) hiscore_idx = ipv6_get_saddr_master(n, dst_dev, master, dst, scores, hiscore_idx)
+      const hiscore = scores[hiscore_idx === 0 ? 0 : 1]
+      if (master === null || hiscore.ifa === null || hiscore.scopedist < 0)
+        for (const dev of n.dev_base_head) {
+          if (l3mdev_master_ifindex_rcu(dev) !== (master?.ifindex ?? 0)) continue
+          const other = __in6_dev_get(dev)
+          if (other !== null) hiscore_idx = __ipv6_dev_get_saddr(n, dst, other, scores, hiscore_idx)
+        }
+    }
+    const { ifa } = scores[hiscore_idx === 0 ? 0 : 1]
+    if (ifa !== null) saddr.set(ifa.addr)
     rcu_read_unlock()
-    if (best.ifa === null) return -EADDRNOTAVAIL
-    saddr.set(best.ifa.addr)
-    return 0
+    return ifa === null ? -EADDRNOTAVAIL : 0
   },
 )
 
@@ -302,9 +416,10 @@ const ipv6_add_dev = kfunc('ipv6_add_dev', (dev: net_device): inet6_dev | number
 })
 
 const ipv6_find_idev = kfunc('ipv6_find_idev', (dev: net_device): inet6_dev | number => {
-  const old = __in6_dev_get(dev)
-  if (old !== null) return old
-  return ipv6_add_dev(dev)
+  const idev = __in6_dev_get(dev) ?? ipv6_add_dev(dev)
+  if (IS_ERR(idev)) return idev
+  if (dev.flags & IFF_UP) ipv6_mc_up(idev)
+  return idev
 })
 
 const addrconf_join_solict = kfunc('addrconf_join_solict', (dev: net_device, addr: in6_addr): void => {
@@ -423,9 +538,7 @@ const addrconf_dad_begin = kfunc('addrconf_dad_begin', (ifp: inet6_ifaddr): void
 const addrconf_dad_start = kfunc('addrconf_dad_start', (ifp: inet6_ifaddr): void => {
   if (ifp.state === INET6_IFADDR_STATE_DEAD) return
   ifp.state = INET6_IFADDR_STATE_PREDAD
-  // Linux leaves the start to a worker; nothing happens in between here but that others on the way out would be seen later
-  if (ifp.idev.cnf.accept_dad < 1 || ifp.flags & IFA_F_NODAD) addrconf_dad_begin(ifp)
-  else addrconf_mod_dad_work(ifp, 0)
+  addrconf_mod_dad_work(ifp, 0)
 })
 
 const addrconf_dad_stop = kfunc('addrconf_dad_stop', (ifp: inet6_ifaddr, dad_failed: boolean): void => {
@@ -554,9 +667,8 @@ export const inet6_addr_add = kfunc(
   'inet6_addr_add',
   (_n: net, dev: net_device, addr: in6_addr, plen: number, flags: number): number => {
     if (plen > 128) return -EINVAL
-    const idev = ipv6_find_idev(dev)
+    const idev = addrconf_add_dev(dev)
     if (IS_ERR(idev)) return idev
-    if (idev.cnf.disable_ipv6) return -EACCES
     const ifp = ipv6_add_addr(idev, addr, plen, flags | IFA_F_PERMANENT)
     if (IS_ERR(ifp)) return ifp
     if (!(flags & IFA_F_NOPREFIXROUTE) && dev.flags & IFF_UP) addrconf_prefix_route(addr, plen, 0, dev)
@@ -621,6 +733,14 @@ const addrconf_add_mroute = kfunc('addrconf_add_mroute', (dev: net_device): void
   ip6_route_add(cfg)
 })
 
+const addrconf_add_dev = kfunc('addrconf_add_dev', (dev: net_device): inet6_dev | number => {
+  const idev = ipv6_find_idev(dev)
+  if (IS_ERR(idev)) return idev
+  if (idev.cnf.disable_ipv6) return -EACCES
+  if (!(dev.flags & IFF_LOOPBACK)) addrconf_add_mroute(dev)
+  return idev
+})
+
 const addrconf_add_linklocal = kfunc('addrconf_add_linklocal', (idev: inet6_dev, addr: in6_addr, flags: number): void => {
   const ifp = ipv6_add_addr(idev, addr, 64, flags | IFA_F_PERMANENT)
   if (IS_ERR(ifp)) return
@@ -641,9 +761,8 @@ const addrconf_addr_gen = kfunc('addrconf_addr_gen', (idev: inet6_dev): void => 
 
 const addrconf_dev_config = kfunc('addrconf_dev_config', (dev: net_device): void => {
   if (dev.type !== ARPHRD_ETHER) return
-  const idev = ipv6_find_idev(dev)
+  const idev = addrconf_add_dev(dev)
   if (IS_ERR(idev)) return
-  addrconf_add_mroute(dev)
   addrconf_addr_gen(idev)
 })
 

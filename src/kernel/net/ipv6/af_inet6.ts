@@ -101,6 +101,7 @@ import {
   sk_common_release,
   sk_set_peek_off,
   sock_common_getsockopt,
+  sock_common_recvmsg,
   sock_common_setsockopt,
   sock_init_data,
   sock_net,
@@ -118,6 +119,7 @@ import {
   inet_release,
   inet_reset_saddr,
   inet_send_prepare,
+  inet_sendmsg,
   inet_shutdown,
   inet_sock_destruct,
   inet_splice_eof,
@@ -134,6 +136,7 @@ import { ipv6_recv_error } from './datagram.ts'
 import { fl6_update_dst, ipv6_exthdrs_init } from './exthdrs.ts'
 import { icmpv6_init } from './icmp.ts'
 import { inet6_ehashfn, inet6_hashtables_init } from './inet6_hashtables.ts'
+import { fl6_free_socklist } from './ip6_flowlabel.ts'
 import { ipv6_list_rcv, ipv6_rcv } from './ip6_input.ts'
 import { ipv6_offload_init } from './ip6_offload.ts'
 import { ip6_dst_lookup_flow } from './ip6_output.ts'
@@ -165,7 +168,7 @@ interface inet_protosw {
 let inetsw6: inet_protosw[][] = []
 let inetsw6_lock = new spinlock_t()
 
-const inet6_sock_destruct = kfunc('inet6_sock_destruct', (sk: sock): void => {
+export const inet6_sock_destruct = kfunc('inet6_sock_destruct', (sk: sock): void => {
   inet6_cleanup_sock(sk)
   inet_sock_destruct(sk)
 })
@@ -373,10 +376,12 @@ export const inet6_release = kfunc('inet6_release', (sock: socket): number => {
 
 export const inet6_cleanup_sock = kfunc('inet6_cleanup_sock', (sk: sock): void => {
   const np = inet6_sk(sk)
-  if (np.pktoptions !== null) kfree_skb(np.pktoptions)
-  if (np.rxpmtu !== null) kfree_skb(np.rxpmtu)
+  const { pktoptions, rxpmtu } = np
   np.pktoptions = null
+  kfree_skb(pktoptions)
   np.rxpmtu = null
+  kfree_skb(rxpmtu)
+  fl6_free_socklist(sk)
   np.opt = null
 })
 
@@ -526,7 +531,7 @@ function fill_operations(): void {
     set_rcvlowat: tcp_set_rcvlowat,
   })
   Object.assign(inet6_dgram_ops, common, { set_peek_off: udp_set_peek_off })
-  Object.assign(inet6_sockraw_ops, common)
+  Object.assign(inet6_sockraw_ops, common, { sendmsg: inet_sendmsg, recvmsg: sock_common_recvmsg })
 }
 
 /**

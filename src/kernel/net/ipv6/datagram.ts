@@ -213,6 +213,13 @@ export const ip6_datagram_connect = kfunc('ip6_datagram_connect', (sk: sock, uad
   return res
 })
 
+/** a raw socket does not speak IPv4 */
+export const ip6_datagram_connect_v6_only = kfunc(
+  'ip6_datagram_connect_v6_only',
+  (sk: sock, uaddr: sockaddr, addr_len: number): number =>
+    uaddr.sa_family === AF_INET6 ? ip6_datagram_connect(sk, uaddr, addr_len) : -EAFNOSUPPORT,
+)
+
 /** keeps an error message for recvmsg(MSG_ERRQUEUE). `payload`: where the data of the packet begins that it speaks of */
 export const ipv6_icmp_error = kfunc(
   'ipv6_icmp_error',

@@ -2,10 +2,14 @@ import { kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { traceIndirect, tracer } from '../../../trace/tracer.ts'
 import {
   IFF_LOOPBACK,
+  IPPROTO_RAW,
   MSG_DONTWAIT,
   PACKET_HOST,
+  SKB_CONSUMED,
   SKB_DROP_REASON_ICMP_CSUM,
+  SKB_DROP_REASON_IPV6_BAD_EXTHDR,
   SKB_DROP_REASON_NOT_SPECIFIED,
+  SKB_DROP_REASON_PKT_TOO_SMALL,
   SKB_DROP_REASON_XFRM_POLICY,
   SOCK_RAW,
 } from '../../include/generated/enums.ts'
@@ -39,10 +43,10 @@ import {
 import { IP6CB, inet6_sk, ipcm6_cookie, ipv6_hdr, type ipv6_pinfo, ipv6hdr, SIZEOF_IPV6HDR } from '../../include/linux/ipv6.ts'
 import type { net_device } from '../../include/linux/netdevice.ts'
 import { type sk_buff, skb_dst, skb_peek } from '../../include/linux/skbuff.ts'
-import { PF_INET6 } from '../../include/linux/socket.ts'
+import { AF_INET6, PF_INET6 } from '../../include/linux/socket.ts'
 import { IS_ERR, type ref } from '../../include/linux/types.ts'
 import type { dst_entry } from '../../include/net/dst.ts'
-import { flowi6 } from '../../include/net/flow.ts'
+import { flowi_ip6, flowi4, flowi6 } from '../../include/net/flow.ts'
 import type { inet_skb_parm } from '../../include/net/ip.ts'
 import type { rt6_info } from '../../include/net/ip6_fib.ts'
 import type { net } from '../../include/net/net_namespace.ts'
@@ -52,7 +56,8 @@ import { spin_trylock, spin_unlock } from '../../kernel/locking/spinlock.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { local_bh_disable, local_bh_enable } from '../../kernel/softirq.ts'
 import { csum_add, csum_block_add, csum_ipv6_magic, csum_partial } from '../../lib/checksum.ts'
-import { security_skb_classify_flow } from '../../security/security.ts'
+import { security_sk_classify_flow, security_skb_classify_flow } from '../../security/security.ts'
+import { dev_get_by_index, dev_put } from '../core/dev.ts'
 import { dst_release } from '../core/dst.ts'
 import { init_net } from '../core/net_namespace.ts'
 import {
@@ -69,11 +74,19 @@ import { inet_ctl_sock_create } from '../ipv4/af_inet.ts'
 import { icmp_global_allow, icmp_global_consume } from '../ipv4/icmp.ts'
 import { inet_getpeer_v6, inet_peer_base, inet_peer_xrlim_allow } from '../ipv4/inetpeer.ts'
 import type { getfrag_t } from '../ipv4/ip_output.ts'
+import { ping_rcv } from '../ipv4/ping.ts'
 import { l3mdev_master_ifindex } from '../l3mdev/l3mdev.ts'
 import { nf_ct_attach } from '../netfilter/core.ts'
-import { XFRM_POLICY_IN, xfrm_lookup, xfrm6_policy_check } from '../xfrm/xfrm_policy.ts'
-import { ipv6_chk_addr } from './addrconf.ts'
+import {
+  XFRM_LOOKUP_ICMP,
+  XFRM_POLICY_IN,
+  xfrm_decode_session_reverse,
+  xfrm_lookup,
+  xfrm6_policy_check,
+} from '../xfrm/xfrm_policy.ts'
+import { ipv6_chk_addr, ipv6_dev_get_saddr } from './addrconf.ts'
 import { __ipv6_addr_needs_scope_id, ipv6_addr_type } from './addrconf_core.ts'
+import { ipv6_chk_acast_addr_src } from './anycast.ts'
 import { ipv6_ext_hdr, ipv6_skip_exthdr } from './exthdrs.ts'
 import { ip6_compute_pseudo } from './ip6_checksum.ts'
 import { ip6_append_data, ip6_dst_lookup, ip6_flush_pending_frames, ip6_push_pending_frames } from './ip6_output.ts'
@@ -82,6 +95,7 @@ import { ip6_dst_hoplimit } from './output_core.ts'
 import { INET6_PROTO_FINAL, INET6_PROTO_NOPOLICY, inet6_add_protocol, inet6_protos } from './protocol.ts'
 import { raw6_icmp_error } from './raw.ts'
 import { ip6_route_output, ip6_update_pmtu, rt6_multipath_hash } from './route.ts'
+import { seg6_icmp_srh } from './seg6.ts'
 
 const ICMPV6_MSG_MAX = 255
 
@@ -143,12 +157,15 @@ const icmpv6_xmit_unlock = kfunc('icmpv6_xmit_unlock', (sk: sock): void => {
 
 /** no error about an error */
 const is_ineligible = kfunc('is_ineligible', (skb: sk_buff): boolean => {
-  const ptr = skb.network_header + SIZEOF_IPV6HDR
-  const { nexthdr } = ipv6_hdr(skb)
-  if (ptr >= skb.tail) return true
-  if (nexthdr !== IPPROTO_ICMPV6) return false
-  const type = skb.head.bytes[ptr] as number
-  return !(type & ICMPV6_INFOMSG_MASK) || type === NDISC_REDIRECT
+  const start = skb.network_header + SIZEOF_IPV6HDR - skb.data
+  if (skb.len < start) return true
+  const nexthdr: ref<number> = { v: ipv6_hdr(skb).nexthdr }
+  const frag_off: ref<number> = { v: 0 }
+  const ptr = ipv6_skip_exthdr(skb, start, nexthdr, frag_off)
+  if (ptr < 0 || nexthdr.v !== IPPROTO_ICMPV6) return false
+  // a later fragment does not say what it is of
+  if (skb.data + ptr >= skb.tail) return frag_off.v === 0
+  return !((skb.head.bytes[skb.data + ptr] ?? 0) & ICMPV6_INFOMSG_MASK)
 })
 
 const icmpv6_getfrag = kfunc(
@@ -178,7 +195,7 @@ export const icmpv6_push_pending_frames = kfunc(
 
 export const icmpv6_flow_init = kfunc(
   'icmpv6_flow_init',
-  (_sk: sock, fl6: flowi6, type: number, saddr: in6_addr, daddr: in6_addr, oif: number): void => {
+  (sk: sock, fl6: flowi6, type: number, saddr: in6_addr, daddr: in6_addr, oif: number): void => {
     fl6.assign(new flowi6())
     fl6.saddr.set(saddr)
     fl6.daddr.set(daddr)
@@ -186,6 +203,7 @@ export const icmpv6_flow_init = kfunc(
     fl6.fl6_icmp_type = type
     fl6.fl6_icmp_code = 0
     fl6.flowi6_oif = oif
+    security_sk_classify_flow(sk, fl6)
   },
 )
 
@@ -253,16 +271,25 @@ const icmpv6_rt_has_prefsrc = kfunc('icmpv6_rt_has_prefsrc', (sk: sock, _type: n
   return res
 })
 
-const icmpv6_route_lookup = kfunc('icmpv6_route_lookup', (n: net, _skb: sk_buff, sk: sock, fl6: flowi6): dst_entry | number => {
-  const dst: ref<dst_entry | null> = { v: null }
-  const err = ip6_dst_lookup(n, sk, dst, fl6)
-  if (err || dst.v === null) return err || -ENETUNREACH
-  // IPsec would look again, by the packet that the error speaks of
-  return xfrm_lookup(n, dst.v, fl6, sk, 0)
+const icmpv6_route_lookup = kfunc('icmpv6_route_lookup', (n: net, skb: sk_buff, sk: sock, fl6: flowi6): dst_entry | number => {
+  const first: ref<dst_entry | null> = { v: null }
+  const err = ip6_dst_lookup(n, sk, first, fl6)
+  if (err || first.v === null) return err || -ENETUNREACH
+  const dst = xfrm_lookup(n, first.v, fl6, sk, 0)
+  if (IS_ERR(dst) || dst !== first.v) return dst
+  // an IPsec policy for the flow that the error speaks of would do for the error as well, so its way back is looked up
+  const fl2 = new flowi4()
+  const dst2: ref<dst_entry | null> = { v: null }
+  if (xfrm_decode_session_reverse(n, skb, fl2, AF_INET6)) return dst
+  if (ip6_dst_lookup(n, sk, dst2, flowi_ip6(fl2)) || dst2.v === null) return dst
+  const other = xfrm_lookup(n, dst2.v, fl2, sk, XFRM_LOOKUP_ICMP)
+  if (IS_ERR(other)) return dst
+  dst_release(dst)
+  return other
 })
 
-/** the message itself, and behind it `len` bytes of the packet */
-function append_and_push(n: net, sk: sock, fl6: flowi6, dst: dst_entry, msg: icmpv6_msg, icmp6h: icmp6hdr, len: number): void {
+/** the message itself, and behind it `len` bytes of the packet; false: there was no room */
+function append_and_push(n: net, sk: sock, fl6: flowi6, dst: dst_entry, msg: icmpv6_msg, icmp6h: icmp6hdr, len: number): boolean {
   const ipc6 = new ipcm6_cookie()
   ipc6.hlimit = ip6_sk_dst_hoplimit(inet6_sk(sk), fl6, dst)
   ipc6.tclass = 0
@@ -281,6 +308,7 @@ function append_and_push(n: net, sk: sock, fl6: flowi6, dst: dst_entry, msg: icm
     ICMP6_INC_STATS(n, 'OutErrors')
     ip6_flush_pending_frames(sk)
   } else icmpv6_push_pending_frames(sk, fl6, icmp6h, len + SIZEOF_ICMP6HDR)
+  return !err
 }
 
 /** include/net/ip6_route.h */
@@ -303,7 +331,7 @@ function icmp6_send_locked(skb: sk_buff, dev: net_device, type: number, code: nu
   const hdr = ipv6_hdr(skb)
   let saddr: in6_addr | null = null
   const dst_type = ipv6_addr_type(hdr.daddr)
-  if (ipv6_chk_addr(n, hdr.daddr, dev, 0)) saddr = hdr.daddr
+  if (ipv6_chk_addr(n, hdr.daddr, dev, 0) || ipv6_chk_acast_addr_src(n, dev, hdr.daddr)) saddr = hdr.daddr
   if (dst_type & IPV6_ADDR_MULTICAST || skb.pkt_type !== PACKET_HOST) {
     if (type !== ICMPV6_PKT_TOOBIG && !(type === ICMPV6_PARAMPROB && code === ICMPV6_UNK_OPTION)) return
     saddr = null
@@ -340,12 +368,18 @@ function icmp6_send_with(sk: sock, skb: sk_buff, dev: net_device, e: icmp6_error
   fl6.flowi6_proto = IPPROTO_ICMPV6
   fl6.daddr.set(ipv6_hdr(skb).saddr)
   if (e.saddr !== null) fl6.saddr.set(e.saddr)
-  else icmpv6_rt_has_prefsrc(sk, e.type, fl6)
+  else if (!icmpv6_rt_has_prefsrc(sk, e.type, fl6)) {
+    const in_netdev = dev_get_by_index(n, IP6CB(skb).iif)
+    if (in_netdev !== null) {
+      ipv6_dev_get_saddr(n, in_netdev, fl6.daddr, inet6_sk(sk).srcprefs, fl6.saddr)
+      dev_put(in_netdev)
+    }
+  }
   fl6.flowi6_oif = e.iif
   fl6.fl6_icmp_type = e.type
   fl6.fl6_icmp_code = e.code
   fl6.flowi6_uid = sock_net_uid(n, null)
-  rt6_multipath_hash(n, fl6, skb, null)
+  fl6.mp_hash = rt6_multipath_hash(n, fl6, skb, null)
   security_skb_classify_flow(skb, fl6)
   if (!icmpv6_xrlim_allow(sk, e.type, fl6, e.apply_ratelimit)) return
   const icmp6h = new icmp6hdr(new Uint8Array(SIZEOF_ICMP6HDR), 0)
@@ -386,7 +420,8 @@ const icmpv6_echo_reply = kfunc('icmpv6_echo_reply', (skb: sk_buff): number => {
   const n = (skb.dev as net_device).nd_net
   const { saddr, daddr } = ipv6_hdr(skb)
   const mcast = ipv6_addr_is_multicast(daddr)
-  if (mcast && net_ipv6(n).sysctl.icmpv6_echo_ignore_multicast) return 0
+  let reason: number = SKB_DROP_REASON_NOT_SPECIFIED
+  if (mcast && net_ipv6(n).sysctl.icmpv6_echo_ignore_multicast) return reason
   const in_hdr = icmp6_hdr(skb)
   const tmp = new icmp6hdr(in_hdr.bytes.slice(in_hdr.at, in_hdr.at + SIZEOF_ICMP6HDR), 0)
   tmp.icmp6_type = ICMPV6_ECHO_REPLY
@@ -401,7 +436,9 @@ const icmpv6_echo_reply = kfunc('icmpv6_echo_reply', (skb: sk_buff): number => {
   local_bh_disable()
   const sk = icmpv6_xmit_lock(n)
   if (sk !== null) {
-    const dst = icmpv6_route_lookup(n, skb, sk, fl6)
+    const found: ref<dst_entry | null> = { v: null }
+    const err = ip6_dst_lookup(n, sk, found, fl6)
+    const dst = err || found.v === null ? -ENETUNREACH : xfrm_lookup(n, found.v, fl6, sk, 0)
     if (!IS_ERR(dst)) {
       const apply_ratelimit = { v: false }
       const { dev } = skb
@@ -409,33 +446,39 @@ const icmpv6_echo_reply = kfunc('icmpv6_echo_reply', (skb: sk_buff): number => {
         (dev === null || dev.flags & IFF_LOOPBACK || icmpv6_global_allow(n, ICMPV6_ECHO_REPLY, apply_ratelimit)) &&
         icmpv6_xrlim_allow(sk, ICMPV6_ECHO_REPLY, fl6, apply_ratelimit.v)
       )
-        append_and_push(n, sk, fl6, dst, { skb, offset: 0, type: ICMPV6_ECHO_REPLY }, tmp, skb.len)
+        if (append_and_push(n, sk, fl6, dst, { skb, offset: 0, type: ICMPV6_ECHO_REPLY }, tmp, skb.len)) reason = SKB_CONSUMED
       dst_release(dst)
     }
     icmpv6_xmit_unlock(sk)
   }
   local_bh_enable()
-  return 0
+  return reason
 })
 
 /** hands an error to the protocol whose packet it speaks of */
-export const icmpv6_notify = kfunc('icmpv6_notify', (skb: sk_buff, type: number, code: number, info: number): void => {
+export const icmpv6_notify = kfunc('icmpv6_notify', (skb: sk_buff, type: number, code: number, info: number): number => {
   const n = (skb.dev as net_device).nd_net
-  if (!pskb_may_pull(skb, SIZEOF_IPV6HDR)) return
+  const bad = (reason: number): number => {
+    ICMP6_INC_STATS(n, 'InErrors')
+    return reason
+  }
+  if (!pskb_may_pull(skb, SIZEOF_IPV6HDR)) return bad(SKB_DROP_REASON_PKT_TOO_SMALL)
+  seg6_icmp_srh(skb, IP6CB(skb))
   const nexthdr: ref<number> = { v: new ipv6hdr(skb.head.bytes, skb.data).nexthdr }
   let inner_offset = SIZEOF_IPV6HDR
   if (ipv6_ext_hdr(nexthdr.v)) {
     inner_offset = ipv6_skip_exthdr(skb, inner_offset, nexthdr, { v: 0 })
-    if (inner_offset < 0) return
+    if (inner_offset < 0) return bad(SKB_DROP_REASON_IPV6_BAD_EXTHDR)
   }
-  if (!pskb_may_pull(skb, inner_offset + 8)) return
+  if (!pskb_may_pull(skb, inner_offset + 8)) return bad(SKB_DROP_REASON_PKT_TOO_SMALL)
+  if (nexthdr.v === IPPROTO_RAW) return bad(SKB_DROP_REASON_NOT_SPECIFIED)
   const err_handler = inet6_protos[nexthdr.v]?.err_handler
   if (err_handler !== undefined) {
     if (tracer.on) traceIndirect('ipprot->err_handler', nameOf(err_handler))
     err_handler(skb, IP6CB(skb), type, code, inner_offset, info)
   }
   raw6_icmp_error(skb, nexthdr.v, type, code, inner_offset, info)
-  ICMP6_INC_STATS(n, 'InErrors')
+  return SKB_CONSUMED
 })
 
 export const icmpv6_rcv = kfunc('icmpv6_rcv', (skb: sk_buff): number => {
@@ -460,27 +503,34 @@ export const icmpv6_rcv = kfunc('icmpv6_rcv', (skb: sk_buff): number => {
   const hdr = icmp6_hdr(skb)
   const type = hdr.icmp6_type
   ICMP6_INC_STATS(n, `InType${type}`)
+  let reason: number = SKB_DROP_REASON_NOT_SPECIFIED
   switch (type) {
     case ICMPV6_ECHO_REQUEST:
-      if (!net_ipv6(n).sysctl.icmpv6_echo_ignore_all) icmpv6_echo_reply(skb)
+      if (!net_ipv6(n).sysctl.icmpv6_echo_ignore_all) reason = icmpv6_echo_reply(skb)
+      break
+    case ICMPV6_ECHO_REPLY:
+      reason = ping_rcv(skb)
       break
     case ICMPV6_PKT_TOOBIG:
     case ICMPV6_DEST_UNREACH:
     case ICMPV6_TIME_EXCEED:
     case ICMPV6_PARAMPROB:
-      if (pskb_may_pull(skb, SIZEOF_IPV6HDR)) icmpv6_notify(skb, type, hdr.icmp6_code, icmp6_hdr(skb).data32)
+      if (type === ICMPV6_PKT_TOOBIG && !pskb_may_pull(skb, SIZEOF_IPV6HDR)) ICMP6_INC_STATS(n, 'InErrors')
+      else reason = icmpv6_notify(skb, type, hdr.icmp6_code, icmp6_hdr(skb).data32)
       break
     case NDISC_ROUTER_SOLICITATION:
     case NDISC_ROUTER_ADVERTISEMENT:
     case NDISC_NEIGHBOUR_SOLICITATION:
     case NDISC_NEIGHBOUR_ADVERTISEMENT:
     case NDISC_REDIRECT:
-      ndisc_rcv(skb)
+      reason = ndisc_rcv(skb)
       break
     default:
-      if (!(type & ICMPV6_INFOMSG_MASK)) icmpv6_notify(skb, type, hdr.icmp6_code, hdr.data32)
+      // an error of a kind that is not known yet is for the protocol as well
+      if (!(type & ICMPV6_INFOMSG_MASK)) reason = icmpv6_notify(skb, type, hdr.icmp6_code, hdr.data32)
   }
-  consume_skb(skb)
+  if (reason) kfree_skb_reason(skb, reason)
+  else consume_skb(skb)
   return 0
 })
 

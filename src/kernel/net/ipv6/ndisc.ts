@@ -34,9 +34,10 @@ import {
   RTN_MULTICAST,
   RTN_UNICAST,
   SK_WMEM_MAX,
+  SKB_CONSUMED,
   SKB_DROP_REASON_IPV6_NDISC_BAD_CODE,
-  SKB_DROP_REASON_IPV6_NDISC_BAD_OPTIONS,
   SKB_DROP_REASON_IPV6_NDISC_HOP_LIMIT,
+  SKB_DROP_REASON_IPV6_NDISC_NS_OTHERHOST,
   SKB_DROP_REASON_NEIGH_FAILED,
   SKB_DROP_REASON_NOT_SPECIFIED,
   SKB_DROP_REASON_PKT_TOO_SMALL,
@@ -115,12 +116,15 @@ import { inet_ctl_sock_create } from '../ipv4/af_inet.ts'
 import { NF_HOOK } from '../netfilter/core.ts'
 import {
   addrconf_dad_failure,
+  in6_dev_get,
+  in6_dev_put,
   in6_ifa_put,
   ipv6_chk_addr_and_flags,
   ipv6_dev_get_saddr,
   ipv6_get_ifaddr,
   ipv6_get_lladdr,
 } from './addrconf.ts'
+import { ipv6_chk_acast_addr } from './anycast.ts'
 import { icmpv6_flow_init } from './icmp.ts'
 import { ndisc_mc_map } from './mcast.ts'
 import { icmp6_dst_alloc } from './route.ts'
@@ -219,15 +223,20 @@ const ndisc_alloc_skb = kfunc('ndisc_alloc_skb', (dev: net_device, len: number):
   skb.dev = dev
   skb_reserve(skb, hlen + SIZEOF_IPV6HDR)
   skb_reset_transport_header(skb)
+  rcu_read_lock()
   skb_set_owner_w(skb, ndisc_sk)
+  rcu_read_unlock()
   return skb
 })
 
 const ip6_nd_hdr = kfunc('ip6_nd_hdr', (skb: sk_buff, saddr: in6_addr, daddr: in6_addr, hop_limit: number, len: number): void => {
+  rcu_read_lock()
+  const tclass = __in6_dev_get(skb.dev as net_device)?.cnf.ndisc_tclass ?? 0
+  rcu_read_unlock()
   skb_push(skb, SIZEOF_IPV6HDR)
   skb_reset_network_header(skb)
   const hdr = ipv6_hdr(skb)
-  hdr.flow_hdr(0, 0)
+  hdr.flow_hdr(tclass, 0)
   hdr.payload_len = len
   hdr.nexthdr = IPPROTO_ICMPV6
   hdr.hop_limit = hop_limit
@@ -241,12 +250,14 @@ export const ndisc_send_skb = kfunc('ndisc_send_skb', (skb: sk_buff, daddr: in6_
   const sk = ndisc_sk
   const hdr = icmp6_hdr(skb)
   const type = hdr.icmp6_type
+  rcu_read_lock()
   let dst = skb_dst(skb)
   if (dst === null) {
     const fl6 = new flowi6()
     icmpv6_flow_init(sk, fl6, type, saddr, daddr, dev.ifindex)
     const found = icmp6_dst_alloc(dev, fl6)
     if (IS_ERR(found)) {
+      rcu_read_unlock()
       kfree_skb(skb)
       return
     }
@@ -255,8 +266,7 @@ export const ndisc_send_skb = kfunc('ndisc_send_skb', (skb: sk_buff, daddr: in6_
   }
   hdr.icmp6_cksum = 0
   hdr.icmp6_cksum = csum_ipv6_magic(saddr, daddr, skb.len, IPPROTO_ICMPV6, csum_partial(hdr.bytes, hdr.at, skb.len, 0))
-  ip6_nd_hdr(skb, saddr, daddr, 255, skb.len)
-  rcu_read_lock()
+  ip6_nd_hdr(skb, saddr, daddr, inet6_sk(sk).hop_limit, skb.len)
   IP6_INC_STATS(n, 'OutRequests')
   const err = NF_HOOK(NFPROTO_IPV6, NF_INET_LOCAL_OUT, n, sk, skb, null, dst.dev, dst_output)
   if (!err) {
@@ -265,6 +275,27 @@ export const ndisc_send_skb = kfunc('ndisc_send_skb', (skb: sk_buff, daddr: in6_
   }
   rcu_read_unlock()
 })
+
+const opt_addr_space = (dev: net_device): number => (2 + dev.addr_len + 7) & ~7
+
+/** an option that holds a link address */
+const __ndisc_fill_addr_option = kfunc(
+  '__ndisc_fill_addr_option',
+  (skb: sk_buff, type: number, data: Uint8Array, data_len: number, pad: number): void => {
+    const space = (2 + pad + data_len + 7) & ~7
+    const opt = skb_put(skb, space)
+    const b = skb.head.bytes
+    b.fill(0, opt, opt + space)
+    b[opt] = type
+    b[opt + 1] = space >> 3
+    b.set(data.subarray(0, data_len), opt + 2 + pad)
+  },
+)
+const ndisc_fill_addr_option = kfunc(
+  'ndisc_fill_addr_option',
+  (skb: sk_buff, type: number, data: Uint8Array, _icmp6_type: number): void =>
+    __ndisc_fill_addr_option(skb, type, data, (skb.dev as net_device).addr_len, 0),
+)
 
 /** a solicitation or an advertisement, with this card's link address as its option */
 function nd_msg(
@@ -275,26 +306,22 @@ function nd_msg(
   opt: number,
   nonce: Uint8Array | null,
 ): sk_buff | null {
-  const optlen = opt && dev.addr_len ? (2 + dev.addr_len + 7) & ~7 : 0
-  const len = SIZEOF_ND_MSG + optlen + (nonce === null ? 0 : 8)
-  const skb = ndisc_alloc_skb(dev, len)
+  const inc_opt = opt !== 0 && dev.addr_len > 0
+  const skb = ndisc_alloc_skb(dev, SIZEOF_ND_MSG + (inc_opt ? opt_addr_space(dev) : 0) + (nonce === null ? 0 : 8))
   if (skb === null) return null
-  const at = skb_put(skb, len)
+  const at = skb_put(skb, SIZEOF_ND_MSG)
   const b = skb.head.bytes
-  b.fill(0, at, at + len)
+  b.fill(0, at, at + SIZEOF_ND_MSG)
   const hdr = new icmp6hdr(b, at)
   hdr.icmp6_type = type
   hdr.data32 = flags
   b.set(target, at + 8)
-  if (optlen) {
-    b[at + SIZEOF_ND_MSG] = opt
-    b[at + SIZEOF_ND_MSG + 1] = optlen >> 3
-    b.set(dev.dev_addr.subarray(0, dev.addr_len), at + SIZEOF_ND_MSG + 2)
-  }
+  if (inc_opt) ndisc_fill_addr_option(skb, opt, dev.dev_addr, type)
   if (nonce !== null) {
-    b[at + SIZEOF_ND_MSG + optlen] = ND_OPT_NONCE
-    b[at + SIZEOF_ND_MSG + optlen + 1] = 1
-    b.set(nonce, at + SIZEOF_ND_MSG + optlen + 2)
+    const last = skb_put(skb, 8)
+    b[last] = ND_OPT_NONCE
+    b[last + 1] = 1
+    b.set(nonce, last + 2)
   }
   return skb
 }
@@ -343,18 +370,14 @@ export const ndisc_send_ns = kfunc(
 
 /** asks for routers. `saddr`: ours on the link, or ::, when it is not known to be ours alone yet */
 export const ndisc_send_rs = kfunc('ndisc_send_rs', (dev: net_device, saddr: in6_addr, daddr: in6_addr): void => {
-  const optlen = ipv6_addr_any(saddr) || !dev.addr_len ? 0 : (2 + dev.addr_len + 7) & ~7
-  const skb = ndisc_alloc_skb(dev, SIZEOF_ICMP6HDR + optlen)
+  const send_sllao = dev.addr_len > 0 && !ipv6_addr_any(saddr)
+  const skb = ndisc_alloc_skb(dev, SIZEOF_ICMP6HDR + (send_sllao ? opt_addr_space(dev) : 0))
   if (skb === null) return
-  const at = skb_put(skb, SIZEOF_ICMP6HDR + optlen)
+  const at = skb_put(skb, SIZEOF_ICMP6HDR)
   const b = skb.head.bytes
-  b.fill(0, at, at + SIZEOF_ICMP6HDR + optlen)
+  b.fill(0, at, at + SIZEOF_ICMP6HDR)
   new icmp6hdr(b, at).icmp6_type = NDISC_ROUTER_SOLICITATION
-  if (optlen) {
-    b[at + SIZEOF_ICMP6HDR] = ND_OPT_SOURCE_LL_ADDR
-    b[at + SIZEOF_ICMP6HDR + 1] = optlen >> 3
-    b.set(dev.dev_addr.subarray(0, dev.addr_len), at + SIZEOF_ICMP6HDR + 2)
-  }
+  if (send_sllao) ndisc_fill_addr_option(skb, ND_OPT_SOURCE_LL_ADDR, dev.dev_addr, NDISC_ROUTER_SOLICITATION)
   ndisc_send_skb(skb, daddr, saddr)
 })
 
@@ -406,7 +429,7 @@ const ndisc_recv_ns = kfunc('ndisc_recv_ns', (skb: sk_buff): number => {
   const { saddr, daddr } = ipv6_hdr(skb)
   if (skb.tail - skb.transport_header < SIZEOF_ND_MSG) return SKB_DROP_REASON_PKT_TOO_SMALL
   const target = nd_target(skb)
-  if (ipv6_addr_is_multicast(target)) return SKB_DROP_REASON_IPV6_NDISC_BAD_OPTIONS
+  if (ipv6_addr_is_multicast(target)) return SKB_DROP_REASON_NOT_SPECIFIED
   const lladdr = option_of(skb, ND_OPT_SOURCE_LL_ADDR)
   const dad = ipv6_addr_any(saddr)
   // who asks whether an address is free asks all that may have it, and has none himself
@@ -414,7 +437,13 @@ const ndisc_recv_ns = kfunc('ndisc_recv_ns', (skb: sk_buff): number => {
   const nonce = option_of(skb, ND_OPT_NONCE)
   const inc = ipv6_addr_is_multicast(daddr)
   const ifp = ipv6_get_ifaddr(dev.nd_net, target, dev, 1)
-  if (ifp === null) return SKB_DROP_REASON_NOT_SPECIFIED
+  if (ifp === null) {
+    const idev = in6_dev_get(dev)
+    if (idev === null) return SKB_DROP_REASON_NOT_SPECIFIED
+    ipv6_chk_acast_addr(dev.nd_net, dev, target)
+    in6_dev_put(idev)
+    return SKB_DROP_REASON_IPV6_NDISC_NS_OTHERHOST
+  }
   if (ifp.flags & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC)) {
     if (dad) {
       const own = nonce !== null && ifp.dad_nonce !== null && nonce.every((v, i) => v === ifp.dad_nonce?.[i])
@@ -429,23 +458,27 @@ const ndisc_recv_ns = kfunc('ndisc_recv_ns', (skb: sk_buff): number => {
   }
   if (tracer.on) decide('ndisc_recv_ns', 'this is ours: answered', {})
   const router = ifp.idev.cnf.forwarding !== 0
+  let reason: number = SKB_DROP_REASON_NOT_SPECIFIED
   if (dad) {
     ndisc_send_na(dev, in6addr_linklocal_allnodes, target, router, false, true, true)
   } else {
     const neigh = __neigh_lookup(nd_tbl, saddr, dev, !inc || lladdr !== null || !dev.addr_len)
     if (neigh !== null) neigh_update(neigh, lladdr, NUD_STALE, NEIGH_UPDATE_F_WEAK_OVERRIDE | NEIGH_UPDATE_F_OVERRIDE, 0)
-    if (neigh !== null || dev.header_ops === null) ndisc_send_na(dev, saddr, target, router, true, inc, inc)
-    if (neigh !== null) neigh_release(neigh)
+    if (neigh !== null || dev.header_ops === null) {
+      ndisc_send_na(dev, saddr, target, router, true, inc, inc)
+      if (neigh !== null) neigh_release(neigh)
+      reason = SKB_CONSUMED
+    }
   }
   in6_ifa_put(ifp)
-  return 0
+  return reason
 })
 
 const ndisc_recv_na = kfunc('ndisc_recv_na', (skb: sk_buff): number => {
   const dev = skb.dev as net_device
   if (skb.tail - skb.transport_header < SIZEOF_ND_MSG) return SKB_DROP_REASON_PKT_TOO_SMALL
   const target = nd_target(skb)
-  if (ipv6_addr_is_multicast(target)) return SKB_DROP_REASON_IPV6_NDISC_BAD_OPTIONS
+  if (ipv6_addr_is_multicast(target)) return SKB_DROP_REASON_NOT_SPECIFIED
   const flags = icmp6_hdr(skb).data32
   const lladdr = option_of(skb, ND_OPT_TARGET_LL_ADDR)
   const ifp = ipv6_get_ifaddr(dev.nd_net, target, dev, 1)
@@ -456,6 +489,7 @@ const ndisc_recv_na = kfunc('ndisc_recv_na', (skb: sk_buff): number => {
   }
   const neigh = neigh_lookup(nd_tbl, target, dev)
   if (neigh === null) return SKB_DROP_REASON_NOT_SPECIFIED
+  let reason: number = SKB_DROP_REASON_NOT_SPECIFIED
   if (!(neigh.nud_state & NUD_FAILED)) {
     const solicited = flags & NDISC_NA_SOLICITED
     neigh_update(
@@ -468,9 +502,10 @@ const ndisc_recv_na = kfunc('ndisc_recv_na', (skb: sk_buff): number => {
         (flags & NDISC_NA_ROUTER ? NEIGH_UPDATE_F_ISROUTER : 0),
       0,
     )
+    reason = SKB_CONSUMED
   }
   neigh_release(neigh)
-  return 0
+  return reason
 })
 
 export const ndisc_rcv = kfunc('ndisc_rcv', (skb: sk_buff): number => {
@@ -484,7 +519,7 @@ export const ndisc_rcv = kfunc('ndisc_rcv', (skb: sk_buff): number => {
     case NDISC_NEIGHBOUR_ADVERTISEMENT:
       return ndisc_recv_na(skb)
     default:
-      return 0
+      return SKB_DROP_REASON_NOT_SPECIFIED
   }
 })
 

@@ -9,7 +9,7 @@ import { GFP_ATOMIC } from '../../include/linux/slab.ts'
 import { AF_INET6 } from '../../include/linux/socket.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
 import type { dst_entry } from '../../include/net/dst.ts'
-import { flowi6 } from '../../include/net/flow.ts'
+import { flowi4, flowi6 } from '../../include/net/flow.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { dst_release, skb_dst_drop, skb_dst_set } from '../core/dst.ts'
@@ -43,7 +43,10 @@ export const ip6_route_me_harder = kfunc('ip6_route_me_harder', (n: net, sk: soc
   }
   skb_dst_drop(skb)
   skb_dst_set(skb, route)
-  if (xfrm_decode_session(n, skb, fl6, AF_INET6) === 0) {
+  // flowi6_to_flowi()
+  const fl = new flowi4()
+  fl.ip6 = fl6
+  if (xfrm_decode_session(n, skb, fl, AF_INET6) === 0) {
     skb_dst_set(skb, null)
     const dst = xfrm_lookup(n, route, fl6, sk, 0)
     if (IS_ERR(dst)) return dst

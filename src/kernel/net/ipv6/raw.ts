@@ -140,10 +140,9 @@ import { XFRM_POLICY_IN, xfrm6_policy_check } from '../xfrm/xfrm_policy.ts'
 import { ipv6_chk_addr } from './addrconf.ts'
 import { __ipv6_addr_needs_scope_id, __ipv6_addr_type, ipv6_addr_type, ipv6_iface_scope_id } from './addrconf_core.ts'
 import {
-  ip6_datagram_connect,
+  ip6_datagram_connect_v6_only,
   ip6_datagram_recv_common_ctl,
   ip6_datagram_recv_specific_ctl,
-  ip6_datagram_release_cb,
   ip6_datagram_send_ctl,
   ipv6_icmp_error,
   ipv6_local_error,
@@ -697,7 +696,7 @@ export function rawv6_prot_init(): void {
   Object.assign(rawv6_prot, {
     close: rawv6_close,
     destroy: raw6_destroy,
-    connect: ip6_datagram_connect,
+    connect: ip6_datagram_connect_v6_only,
     disconnect: __udp_disconnect,
     init: rawv6_init_sk,
     setsockopt: rawv6_setsockopt,
@@ -706,7 +705,6 @@ export function rawv6_prot_init(): void {
     recvmsg: rawv6_recvmsg,
     bind: rawv6_bind,
     backlog_rcv: rawv6_rcv_skb,
-    release_cb: ip6_datagram_release_cb,
     hash: raw_hash_sk,
     unhash: raw_unhash_sk,
     raw_hash: raw_v6_hashinfo,

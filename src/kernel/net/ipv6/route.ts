@@ -1,10 +1,28 @@
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { decide, traceIndirect, tracer } from '../../../trace/tracer.ts'
-import { IFF_LOOPBACK, IFF_NOARP, IFF_UP, NETDEV_REGISTER, NUD_FAILED, NUD_VALID } from '../../include/generated/enums.ts'
+import {
+  IFF_LOOPBACK,
+  IFF_NOARP,
+  IFF_UP,
+  NETDEV_REGISTER,
+  NUD_FAILED,
+  NUD_VALID,
+  SKB_DROP_REASON_IP_INADDRERRORS,
+  SKB_DROP_REASON_IP_INNOROUTES,
+  SKB_DROP_REASON_IP_OUTNOROUTES,
+} from '../../include/generated/enums.ts'
 import { EACCES, EAGAIN, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ESRCH } from '../../include/linux/errno.ts'
-import { ICMPV6_ADDR_UNREACH, ICMPV6_ADM_PROHIBITED, ICMPV6_DEST_UNREACH, ICMPV6_NOROUTE } from '../../include/linux/icmpv6.ts'
+import {
+  ICMPV6_ADDR_UNREACH,
+  ICMPV6_ADM_PROHIBITED,
+  ICMPV6_DEST_UNREACH,
+  ICMPV6_NOROUTE,
+  icmpv6_is_err,
+  SIZEOF_ICMP6HDR,
+} from '../../include/linux/icmpv6.ts'
 import {
   IPPROTO_ICMPV6,
+  IPV6_ADDR_ANY,
   IPV6_ADDR_LINKLOCAL,
   IPV6_ADDR_LOOPBACK,
   IPV6_ADDR_MULTICAST,
@@ -39,6 +57,7 @@ import {
 } from '../../include/linux/rtnetlink.ts'
 import { type sk_buff, skb_dst } from '../../include/linux/skbuff.ts'
 import { AF_INET6 } from '../../include/linux/socket.ts'
+import { spinlock_t } from '../../include/linux/spinlock.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
 import { __in6_dev_get } from '../../include/net/addrconf.ts'
 import {
@@ -121,10 +140,12 @@ import {
   skb_dst_drop,
   skb_dst_set_noref,
 } from '../core/dst.ts'
+import { FLOW_DISSECTOR_F_STOP_AT_ENCAP, flow_keys, KEY_IPV6_ADDRS, skb_flow_dissect_flow_keys } from '../core/flow_dissector.ts'
 import { neigh_create } from '../core/neighbour.ts'
 import { register_pernet_subsys } from '../core/net_namespace.ts'
-import { kfree_skb } from '../core/skbuff.ts'
+import { kfree_skb, kfree_skb_reason } from '../core/skbuff.ts'
 import { sk_dst_reset, sk_setup_caps } from '../core/sock.ts'
+import { fib_multipath_hash_from_keys } from '../ipv4/fib_semantics.ts'
 import { ip_dst_init_metrics, ip_dst_metrics_put } from '../ipv4/ip_output.ts'
 import { l3mdev_master_dev_rcu, netif_is_l3_slave } from '../l3mdev/l3mdev.ts'
 import { xfrm_lookup } from '../xfrm/xfrm_policy.ts'
@@ -261,13 +282,19 @@ export const ip6_route_get_saddr = kfunc(
 // net/ipv6/route.c
 
 let rt6_uncached_list: Set<dst_entry> = new Set<dst_entry>()
+let rt6_uncached_lock = new spinlock_t()
 
 export const rt6_uncached_list_add = kfunc('rt6_uncached_list_add', (rt: rt6_info): void => {
   rt.rt_uncached_list = rt6_uncached_list
+  spin_lock_bh(rt6_uncached_lock)
   rt6_uncached_list.add(rt)
+  spin_unlock_bh(rt6_uncached_lock)
 })
 const rt6_uncached_list_del = kfunc('rt6_uncached_list_del', (rt: rt6_info): void => {
-  if (rt.rt_uncached_list !== null) rt.rt_uncached_list.delete(rt)
+  if (rt.rt_uncached_list === null) return
+  spin_lock_bh(rt6_uncached_lock)
+  rt.rt_uncached_list.delete(rt)
+  spin_unlock_bh(rt6_uncached_lock)
 })
 
 export const ip6_neigh_lookup = kfunc(
@@ -335,22 +362,51 @@ const rt6_check_expired = kfunc('rt6_check_expired', (rt: rt6_info): boolean => 
   return rt.from !== null && (rt.obsolete !== DST_OBSOLETE_FORCE_CHK || fib6_check_expired(rt.from))
 })
 
-/** 31 bits of a flow: its addresses, with policy 1 its ports too */
+const ip6_multipath_l3_keys = kfunc('ip6_multipath_l3_keys', (skb: sk_buff, keys: flow_keys, flkeys: flow_keys | null): void => {
+  const outer = ipv6_hdr(skb)
+  let key_iph = outer
+  let found = flkeys
+  if (outer.nexthdr === IPPROTO_ICMPV6) {
+    // an error goes the way of the packet that it speaks of
+    const inner = skb.transport_header + SIZEOF_ICMP6HDR
+    const b = skb.head.bytes
+    if (inner + SIZEOF_IPV6HDR <= skb.tail && icmpv6_is_err(b[skb.transport_header] ?? 0)) {
+      key_iph = new ipv6hdr(b, inner)
+      found = null
+    }
+  }
+  keys.src.set(found?.src ?? key_iph.saddr)
+  keys.dst.set(found?.dst ?? key_iph.daddr)
+  keys.flow_label = found?.flow_label ?? key_iph.flowinfo & 0xfffff
+  keys.ip_proto = found?.ip_proto ?? key_iph.nexthdr
+})
+
+/** 31 bits of a flow: its addresses and its label, with policy 1 its ports instead of that */
 export const rt6_multipath_hash = kfunc(
   'rt6_multipath_hash',
-  (n: net, fl6: flowi6, _skb: sk_buff | null, _flkeys: null): number => {
-    let h = 0x811c9dc5
-    const mix = (v: number): void => {
-      h = Math.imul(h ^ v, 0x01000193)
-    }
-    for (const b of fl6.saddr) mix(b)
-    for (const b of fl6.daddr) mix(b)
-    mix(fl6.flowi6_proto)
-    if (net_ipv6(n).sysctl.multipath_hash_policy === 1) {
-      mix(fl6.fl6_sport)
-      mix(fl6.fl6_dport)
-    }
-    return (h >>> 1) | 1
+  (n: net, fl6: flowi6, skb: sk_buff | null, flkeys: flow_keys | null): number => {
+    const keys = new flow_keys()
+    keys.addr_type = KEY_IPV6_ADDRS
+    const by_ports = net_ipv6(n).sysctl.multipath_hash_policy === 1
+    if (skb === null) {
+      keys.src.set(fl6.saddr)
+      keys.dst.set(fl6.daddr)
+      keys.ip_proto = fl6.flowi6_proto
+      if (by_ports) keys.ports = ((fl6.fl6_sport << 16) | fl6.fl6_dport) >>> 0
+      else keys.flow_label = fl6.flowlabel & 0xfffff
+    } else if (by_ports) {
+      if (skb.l4_hash) return skb.hash >>> 1
+      let found = flkeys
+      if (found === null) {
+        found = new flow_keys()
+        skb_flow_dissect_flow_keys(skb, found, FLOW_DISSECTOR_F_STOP_AT_ENCAP)
+      }
+      keys.src.set(found.src)
+      keys.dst.set(found.dst)
+      keys.ports = found.ports
+      keys.ip_proto = found.ip_proto
+    } else ip6_multipath_l3_keys(skb, keys, flkeys)
+    return fib_multipath_hash_from_keys(n, keys) >>> 1
   },
 )
 
@@ -1251,9 +1307,21 @@ export function ip6_route_change(n: net, add: boolean, cfg: fib6_config): number
 }
 
 const ip6_pkt_drop = kfunc('ip6_pkt_drop', (skb: sk_buff, code: number, mib: string): number => {
-  IP6_INC_STATS(((skb_dst(skb) as dst_entry).dev as net_device).nd_net, mib)
+  const dev = (skb_dst(skb) as dst_entry).dev as net_device
+  const n = dev.nd_net
+  const from = skb.dev as net_device
+  if (netif_is_l3_master(from) || dev === n.loopback_dev) dev_get_by_index_rcu(n, IP6CB(skb).iif)
+  let reason: number = SKB_DROP_REASON_IP_OUTNOROUTES
+  if (mib === 'InNoRoutes' && ipv6_addr_type(ipv6_hdr(skb).daddr) === IPV6_ADDR_ANY) {
+    reason = SKB_DROP_REASON_IP_INADDRERRORS
+    IP6_INC_STATS(n, 'InAddrErrors')
+  } else {
+    if (mib === 'InNoRoutes') reason = SKB_DROP_REASON_IP_INNOROUTES
+    IP6_INC_STATS(n, mib)
+  }
+  if (netif_is_l3_master(from)) skb_dst_drop(skb)
   icmpv6_send(skb, ICMPV6_DEST_UNREACH, code, 0)
-  kfree_skb(skb)
+  kfree_skb_reason(skb, reason)
   return 0
 })
 const ip6_pkt_discard = kfunc('ip6_pkt_discard', (skb: sk_buff): number => ip6_pkt_drop(skb, ICMPV6_NOROUTE, 'InNoRoutes'))
@@ -1387,6 +1455,7 @@ let ip6_dst_cache: unknown = null
 
 export const ip6_route_init = kfunc('ip6_route_init', (): number => {
   rt6_uncached_list = new Set<dst_entry>()
+  rt6_uncached_lock = new spinlock_t()
   ip6_dst_cache = kmem_cache_create('ip6_dst_cache', 256, 0, 0, null)
   register_pernet_subsys({ init: ip6_route_net_init })
   return 0

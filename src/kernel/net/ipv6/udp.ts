@@ -143,7 +143,6 @@ import {
   sock_set_flag,
 } from '../core/sock.ts'
 import { reuseport_has_conns } from '../core/sock_reuseport.ts'
-import { inet_sock_destruct } from '../ipv4/af_inet.ts'
 import { inet6_match, ipv6_portaddr_hash } from '../ipv4/inet_hashtables.ts'
 import { type getfrag_t, ip_generic_getfrag } from '../ipv4/ip_output.ts'
 import {
@@ -181,7 +180,7 @@ import {
 } from '../ipv4/udp.ts'
 import { XFRM_POLICY_IN, xfrm6_policy_check } from '../xfrm/xfrm_policy.ts'
 import { __ipv6_addr_needs_scope_id, __ipv6_addr_type, ipv6_iface_scope_id } from './addrconf_core.ts'
-import { INET_PROTOSW_PERMANENT, inet6_cleanup_sock, inet6_dgram_ops, inet6_register_protosw } from './af_inet6.ts'
+import { INET_PROTOSW_PERMANENT, inet6_dgram_ops, inet6_register_protosw, inet6_sock_destruct } from './af_inet6.ts'
 import {
   ip6_datagram_connect,
   ip6_datagram_recv_common_ctl,
@@ -947,8 +946,7 @@ function append_data(
 
 const udpv6_destruct_sock = kfunc('udpv6_destruct_sock', (sk: sock): void => {
   udp_destruct_common(sk)
-  inet6_cleanup_sock(sk)
-  inet_sock_destruct(sk)
+  inet6_sock_destruct(sk)
 })
 
 const udpv6_init_sock = kfunc('udpv6_init_sock', (sk: sock): number => {

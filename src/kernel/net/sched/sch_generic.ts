@@ -44,6 +44,7 @@ import {
   validate_xmit_skb_list,
 } from '../core/dev.ts'
 import { net_hotdata } from '../core/hotdata.ts'
+import { init_net } from '../core/net_namespace.ts'
 import { trace_qdisc_dequeue, trace_qdisc_gone } from '../core/net-traces.ts'
 import { kfree_skb_reason } from '../core/skbuff.ts'
 
@@ -419,7 +420,10 @@ subsys_initcall(() => {
   noop_qdisc.dequeue = noop_dequeue
   noop_qdisc.flags = TCQ_F_BUILTIN
   noop_qdisc.ops = noop_qdisc_ops
-  noop_qdisc.dev_queue = new netdev_queue(new net_device_class())
+  // a device of no name: what runs there is said to be the host's own
+  const nowhere = new net_device_class()
+  nowhere.nd_net = init_net
+  noop_qdisc.dev_queue = new netdev_queue(nowhere)
   default_qdisc_ops = null
 })
 

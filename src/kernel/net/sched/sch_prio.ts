@@ -6,12 +6,14 @@ import { module_init } from '../../include/linux/init.ts'
 import type { sk_buff } from '../../include/linux/skbuff.ts'
 import type { ref } from '../../include/linux/types.ts'
 import { type Qdisc, type Qdisc_ops, qdisc_priv, type tca_options } from '../../include/net/sch_generic.ts'
+import { tcf_classify } from './cls_api.ts'
 import {
   net_xmit_drop_count,
   qdisc_dequeue_peeked,
   qdisc_enqueue,
   qdisc_tree_reduce_backlog,
   register_qdisc,
+  TC_H_MAJ,
   TC_H_MAKE,
 } from './sch_api.ts'
 import { pfifo_qdisc_ops } from './sch_fifo.ts'
@@ -39,11 +41,14 @@ interface prio_sched_data {
 /** by the packet's priority, or the class that it names */
 const prio_classify = kfunc('prio_classify', (skb: sk_buff, sch: Qdisc, _qerr: ref<number> | null): Qdisc => {
   const q = qdisc_priv<prio_sched_data>(sch)
-  let band = skb.priority
-  if ((band & 0xffff0000) >>> 0 === sch.handle && sch.handle) band = (band & 0xffff) - 1
-  else band = q.prio2band[band & TC_PRIO_MAX] ?? 0
-  if (band < 0 || band >= q.bands) band = q.prio2band[0] ?? 0
-  return q.queues[band] ?? noop_qdisc
+  const { priority } = skb
+  if (TC_H_MAJ(priority) !== sch.handle) {
+    tcf_classify(skb, null, null, null, false)
+    return q.queues[q.prio2band[TC_H_MAJ(priority) ? 0 : priority & TC_PRIO_MAX] ?? 0] ?? noop_qdisc
+  }
+  // the bands are classes 1, 2, ...: a minor number of 0 is no band
+  const band = ((priority & 0xffff) - 1) >>> 0
+  return q.queues[band < q.bands ? band : (q.prio2band[0] ?? 0)] ?? noop_qdisc
 })
 
 const prio_enqueue = kfunc('prio_enqueue', (skb: sk_buff, sch: Qdisc, to_free: ref<sk_buff | null>): number => {

@@ -5,7 +5,7 @@ import { type sk_buff, skb_dst } from '../../include/linux/skbuff.ts'
 import { AF_INET, AF_INET6 } from '../../include/linux/socket.ts'
 import { IS_ERR } from '../../include/linux/types.ts'
 import type { dst_entry } from '../../include/net/dst.ts'
-import { flowi4, flowi6 } from '../../include/net/flow.ts'
+import { type flowi, flowi_ip6, type flowi4, type flowi6 } from '../../include/net/flow.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { security_xfrm_decode_session } from '../../security/security.ts'
@@ -28,7 +28,7 @@ export const xfrm_lookup_with_ifid = kfunc(
   'xfrm_lookup_with_ifid',
   (_n: net, dst_orig: dst_entry, _fl: unknown, _sk: sock | null, flags: number, _if_id: number): dst_entry | number => {
     if (!(flags & XFRM_LOOKUP_ICMP)) return dst_orig
-    // an ICMP error only goes another way where a policy says so
+    // only a policy could let an error through by the flow that it speaks of
     dst_release(null)
     if (!(flags & XFRM_LOOKUP_KEEP_DST_REF)) dst_release(dst_orig)
     return -ENOENT
@@ -61,8 +61,8 @@ function decode_session4(skb: sk_buff, keys: flow_keys, fl4: flowi4, reverse: bo
   fl4.flowi4_tos = ip_hdr(skb).tos & ~INET_ECN_MASK
 }
 function decode_session6(keys: flow_keys, fl6: flowi6, reverse: boolean): void {
-  fl6.saddr.set((reverse ? keys.dst : keys.src).subarray(0, 16))
-  fl6.daddr.set((reverse ? keys.src : keys.dst).subarray(0, 16))
+  fl6.saddr.set(reverse ? keys.dst : keys.src)
+  fl6.daddr.set(reverse ? keys.src : keys.dst)
   fl6.fl6_sport = reverse ? keys.ports & 0xffff : keys.ports >>> 16
   fl6.fl6_dport = reverse ? keys.ports >>> 16 : keys.ports & 0xffff
   fl6.flowi6_proto = keys.ip_proto
@@ -70,30 +70,29 @@ function decode_session6(keys: flow_keys, fl6: flowi6, reverse: boolean): void {
 /** the flow that a packet belongs to, `reverse`: that of its answers */
 const __xfrm_decode_session = kfunc(
   '__xfrm_decode_session',
-  (n: net, skb: sk_buff, fl: flowi4 | flowi6, family: number, reverse: number): number => {
+  (n: net, skb: sk_buff, fl: flowi, family: number, reverse: number): number => {
     const keys = new flow_keys()
     __skb_flow_dissect(n, skb, xfrm_session_dissector, keys, FLOW_DISSECTOR_F_STOP_AT_ENCAP)
     const oif = reverse ? skb.skb_iif : (skb_dst(skb)?.dev?.ifindex ?? 0)
-    if (family === AF_INET && fl instanceof flowi4) {
+    if (family === AF_INET) {
       decode_session4(skb, keys, fl, reverse !== 0)
       fl.flowi4_mark = skb.mark
       fl.flowi4_oif = oif
-      return security_xfrm_decode_session(skb, fl.flowi4_secid)
-    }
-    if (family !== AF_INET6 || !(fl instanceof flowi6)) return -EAFNOSUPPORT
-    decode_session6(keys, fl, reverse !== 0)
-    fl.flowi6_mark = skb.mark
-    fl.flowi6_oif = oif
-    return security_xfrm_decode_session(skb, 0)
+    } else if (family === AF_INET6) {
+      const fl6 = flowi_ip6(fl)
+      decode_session6(keys, fl6, reverse !== 0)
+      fl6.flowi6_mark = skb.mark
+      fl6.flowi6_oif = oif
+    } else return -EAFNOSUPPORT
+    return security_xfrm_decode_session(skb, fl.flowi4_secid)
   },
 )
-export const xfrm_decode_session = kfunc(
-  'xfrm_decode_session',
-  (n: net, skb: sk_buff, fl: flowi4 | flowi6, family: number): number => __xfrm_decode_session(n, skb, fl, family, 0),
+export const xfrm_decode_session = kfunc('xfrm_decode_session', (n: net, skb: sk_buff, fl: flowi, family: number): number =>
+  __xfrm_decode_session(n, skb, fl, family, 0),
 )
 export const xfrm_decode_session_reverse = kfunc(
   'xfrm_decode_session_reverse',
-  (n: net, skb: sk_buff, fl: flowi4, family: number): number => __xfrm_decode_session(n, skb, fl, family, 1),
+  (n: net, skb: sk_buff, fl: flowi, family: number): number => __xfrm_decode_session(n, skb, fl, family, 1),
 )
 
 const __xfrm_check_nopolicy = kfunc(

@@ -17,6 +17,7 @@ import {
   NUD_REACHABLE,
   NUD_STALE,
   PACKET_HOST,
+  RTN_UNICAST,
   SKB_DROP_REASON_DEV_READY,
   SKB_DROP_REASON_IP_TUNNEL_ECN,
   SKB_DROP_REASON_LOCAL_MAC,
@@ -35,6 +36,7 @@ import {
   EEXIST,
   EINVAL,
   ELOOP,
+  EMSGSIZE,
   ENETUNREACH,
   ENODEV,
   ENOENT,
@@ -54,6 +56,7 @@ import { RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST } from '../../../include/lin
 import { ip_hdr, iphdr } from '../../../include/linux/ip.ts'
 import * as F from '../../../include/linux/netdev_features.ts'
 import {
+  dev_net,
   LL_RESERVED_SPACE,
   NETDEV_PCPU_STAT_DSTATS,
   type net_device,
@@ -70,6 +73,7 @@ import {
   skb_transport_offset,
 } from '../../../include/linux/skbuff.ts'
 import { GFP_ATOMIC } from '../../../include/linux/slab.ts'
+import { AF_BRIDGE, AF_INET } from '../../../include/linux/socket.ts'
 import { spinlock_t } from '../../../include/linux/spinlock.ts'
 import { timer_list } from '../../../include/linux/timer.ts'
 import { IS_ERR, type ref } from '../../../include/linux/types.ts'
@@ -77,14 +81,31 @@ import type { dst_entry } from '../../../include/net/dst.ts'
 import { NAPI_GRO_CB, skb_gro_offset, skb_gro_pull } from '../../../include/net/gro.ts'
 import { inet_sk } from '../../../include/net/inet_sock.ts'
 import { IP_DF } from '../../../include/net/ip.ts'
+import {
+  NDA_CACHEINFO,
+  NDA_DST,
+  NDA_IFINDEX,
+  NDA_LLADDR,
+  NDA_PORT,
+  NDA_VNI,
+  put_ndmsg,
+  RTM_DELNEIGH,
+  RTM_GETNEIGH,
+  RTM_NEWNEIGH,
+  RTNLGRP_NEIGH,
+  SIZEOF_NDA_CACHEINFO,
+  SIZEOF_NDMSG,
+} from '../../../include/net/neighbour.ts'
 import type { net } from '../../../include/net/net_namespace.ts'
+import { nla_total_size, nlmsg_total_size, u32_bytes } from '../../../include/net/netlink.ts'
 import type { rtnl_link_attrs, rtnl_link_ops } from '../../../include/net/rtnetlink.ts'
 import type { sock } from '../../../include/net/sock.ts'
 import * as V from '../../../include/net/vxlan.ts'
 import { spin_lock, spin_unlock } from '../../../kernel/locking/spinlock.ts'
 import { declare_module } from '../../../kernel/module/kmod.ts'
+import { NOTIFY_DONE } from '../../../kernel/notifier.ts'
 import { call_rcu, rcu_read_lock, rcu_read_unlock, synchronize_net } from '../../../kernel/rcu.ts'
-import { del_timer_sync, jiffies, mod_timer, timer_setup } from '../../../kernel/time/timer.ts'
+import { del_timer_sync, jiffies, jiffies_to_clock_t, mod_timer, timer_setup } from '../../../kernel/time/timer.ts'
 import { kfree, kmalloc } from '../../../mm/slub.ts'
 import {
   __dev_get_by_index,
@@ -101,10 +122,11 @@ import { dst_cache_destroy, dst_cache_init } from '../../../net/core/dst_cache.t
 import { skb_get_hash } from '../../../net/core/flow_dissector.ts'
 import { call_gro_receive, skb_gro_flush_final, skb_gro_header, skb_gro_postpull_rcsum } from '../../../net/core/gro.ts'
 import { gro_cells_destroy, gro_cells_init, gro_cells_receive } from '../../../net/core/gro_cells.ts'
-import { rtnl_configure_link, rtnl_link_register } from '../../../net/core/rtnetlink.ts'
+import { rtnl_configure_link, rtnl_link_register, rtnl_notify } from '../../../net/core/rtnetlink.ts'
 import {
   __skb_pull,
   __skb_push,
+  alloc_skb,
   consume_skb,
   kfree_skb,
   kfree_skb_reason,
@@ -143,6 +165,14 @@ import {
   udp_tunnel_sock_release,
   udp_tunnel_xmit_skb,
 } from '../../../net/ipv4/udp_tunnel_core.ts'
+import { __nlmsg_put, nla_put, nlmsg_end } from '../../../net/netlink/af_netlink.ts'
+import {
+  call_switchdev_notifiers,
+  register_switchdev_notifier,
+  SWITCHDEV_VXLAN_FDB_ADD_TO_DEVICE,
+  SWITCHDEV_VXLAN_FDB_DEL_TO_DEVICE,
+  type switchdev_notifier_info,
+} from '../../../net/switchdev/switchdev.ts'
 import { vxlan_vnifilter_count } from './vxlan_vnifilter.ts'
 
 /** what Linux took before there was a number from IANA: 8472 instead of 4789 */
@@ -216,16 +246,97 @@ const vxlan_find_mac_tx = kfunc('vxlan_find_mac_tx', (vxlan: V.vxlan_dev, mac: U
   return f
 })
 
-const vxlan_fdb_find_rdst = (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): V.vxlan_rdst | undefined =>
-  f.remotes.find((r) => r.remote_ip === ip && r.remote_port === port && r.remote_vni === vni && r.remote_ifindex === ifindex)
+/** `rd`: the remote end that is new, or goes */
+const vxlan_fdb_info = kfunc(
+  'vxlan_fdb_info',
+  (
+    skb: sk_buff,
+    vxlan: V.vxlan_dev,
+    fdb: V.vxlan_fdb,
+    portid: number,
+    seq: number,
+    type: number,
+    flags: number,
+    rd: V.vxlan_rdst,
+  ): number => {
+    const now = jiffies()
+    const ndm = __nlmsg_put(skb, portid, seq, type, SIZEOF_NDMSG, flags)
+    // whether a next-hop object is behind the entry: never here
+    rcu_read_lock()
+    rcu_read_unlock()
+    const family = type === RTM_GETNEIGH ? AF_INET : AF_BRIDGE
+    put_ndmsg(skb.head.bytes, ndm, family, vxlan.dev.ifindex, fdb.state, fdb.flags, RTN_UNICAST)
+    const { cfg, default_dst } = vxlan
+    const be = (x: number, len: number): Uint8Array => new Uint8Array([x >>> 24, x >>> 16, x >>> 8, x]).subarray(4 - len)
+    if (nla_put(skb, NDA_LLADDR, ETH_ALEN, fdb.eth_addr)) return -EMSGSIZE
+    if ((type !== RTM_GETNEIGH || rd.remote_ip) && nla_put(skb, NDA_DST, 4, be(rd.remote_ip, 4))) return -EMSGSIZE
+    const other_port = rd.remote_port && rd.remote_port !== cfg.dst_port
+    if (other_port && nla_put(skb, NDA_PORT, 2, be(rd.remote_port, 2))) return -EMSGSIZE
+    if (rd.remote_vni !== default_dst.remote_vni && nla_put(skb, NDA_VNI, 4, u32_bytes(rd.remote_vni))) return -EMSGSIZE
+    if (rd.remote_ifindex && nla_put(skb, NDA_IFINDEX, 4, u32_bytes(rd.remote_ifindex))) return -EMSGSIZE
+    const used = jiffies_to_clock_t(now - fdb.used)
+    const updated = jiffies_to_clock_t(now - fdb.updated)
+    if (nla_put(skb, NDA_CACHEINFO, SIZEOF_NDA_CACHEINFO, u32_bytes(0, used, updated, 0))) return -EMSGSIZE
+    nlmsg_end(skb, ndm)
+    return 0
+  },
+)
+/** room for NDA_LLADDR, _DST, _PORT, _VNI, _IFINDEX, _LINK_NETNSID and _CACHEINFO */
+const vxlan_nlmsg_size = (): number =>
+  SIZEOF_NDMSG +
+  nla_total_size(ETH_ALEN) +
+  nla_total_size(16) +
+  nla_total_size(2) +
+  3 * nla_total_size(4) +
+  nla_total_size(SIZEOF_NDA_CACHEINFO)
+const __vxlan_fdb_notify = kfunc(
+  '__vxlan_fdb_notify',
+  (vxlan: V.vxlan_dev, fdb: V.vxlan_fdb, rd: V.vxlan_rdst, type: number): void => {
+    const skb = alloc_skb(nlmsg_total_size(vxlan_nlmsg_size()), GFP_ATOMIC)
+    if (skb === null) return
+    if (vxlan_fdb_info(skb, vxlan, fdb, 0, 0, type, 0, rd) < 0) kfree_skb(skb)
+    else rtnl_notify(skb, dev_net(vxlan.dev), 0, RTNLGRP_NEIGH, null, GFP_ATOMIC)
+  },
+)
+const vxlan_fdb_switchdev_notifier_info = kfunc(
+  'vxlan_fdb_switchdev_notifier_info',
+  (vxlan: V.vxlan_dev, _fdb: V.vxlan_fdb, _rd: V.vxlan_rdst, _extack: null, fdb_info: switchdev_notifier_info): void => {
+    fdb_info.dev = vxlan.dev
+  },
+)
+const vxlan_fdb_switchdev_call_notifiers = kfunc(
+  'vxlan_fdb_switchdev_call_notifiers',
+  (vxlan: V.vxlan_dev, fdb: V.vxlan_fdb, rd: V.vxlan_rdst, adding: boolean, extack: null): number => {
+    const info: switchdev_notifier_info = { dev: vxlan.dev }
+    vxlan_fdb_switchdev_notifier_info(vxlan, fdb, rd, null, info)
+    const type = adding ? SWITCHDEV_VXLAN_FDB_ADD_TO_DEVICE : SWITCHDEV_VXLAN_FDB_DEL_TO_DEVICE
+    return call_switchdev_notifiers(type, vxlan.dev, info, extack)
+  },
+)
+/** tells drivers of switches, and programs that watch */
+const vxlan_fdb_notify = kfunc(
+  'vxlan_fdb_notify',
+  (vxlan: V.vxlan_dev, fdb: V.vxlan_fdb, rd: V.vxlan_rdst | null, type: number, swdev_notify: boolean, extack: null): number => {
+    if (rd === null) return 0
+    if (swdev_notify && type !== RTM_GETNEIGH) vxlan_fdb_switchdev_call_notifiers(vxlan, fdb, rd, type === RTM_NEWNEIGH, extack)
+    __vxlan_fdb_notify(vxlan, fdb, rd, type)
+    return 0
+  },
+)
+
+const vxlan_fdb_find_rdst = kfunc(
+  'vxlan_fdb_find_rdst',
+  (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): V.vxlan_rdst | null =>
+    f.remotes.find((r) => r.remote_ip === ip && r.remote_port === port && r.remote_vni === vni && r.remote_ifindex === ifindex) ??
+    null,
+)
 
 const SIZEOF_VXLAN_FDB = 112
 const SIZEOF_VXLAN_RDST = 96
 
-const vxlan_fdb_append = kfunc(
-  'vxlan_fdb_append',
+const vxlan_fdb_append_part_0 = kfunc(
+  'vxlan_fdb_append.part.0',
   (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): number => {
-    if (vxlan_fdb_find_rdst(f, ip, port, vni, ifindex) !== undefined) return 0
     kmalloc(SIZEOF_VXLAN_RDST, GFP_ATOMIC)
     const rd = new V.vxlan_rdst()
     dst_cache_init(rd.dst_cache, GFP_ATOMIC)
@@ -236,6 +347,11 @@ const vxlan_fdb_append = kfunc(
     f.remotes.push(rd)
     return 1
   },
+)
+const vxlan_fdb_append = kfunc(
+  'vxlan_fdb_append',
+  (f: V.vxlan_fdb, ip: number, port: number, vni: number, ifindex: number): number =>
+    vxlan_fdb_find_rdst(f, ip, port, vni, ifindex) === null ? vxlan_fdb_append_part_0(f, ip, port, vni, ifindex) : 0,
 )
 
 /** what an entry of the table says; of several parameters in Linux */
@@ -281,17 +397,21 @@ const __vxlan_fdb_free = kfunc('__vxlan_fdb_free', (f: V.vxlan_fdb): void => {
   kfree(f)
 })
 const vxlan_fdb_free = kfunc('vxlan_fdb_free', (f: V.vxlan_fdb): void => __vxlan_fdb_free(f))
-const vxlan_fdb_destroy = kfunc('vxlan_fdb_destroy', (vxlan: V.vxlan_dev, f: V.vxlan_fdb): void => {
-  vxlan.addrcnt--
-  vxlan.fdb_head.delete(mac_key(f.eth_addr))
-  call_rcu(f, vxlan_fdb_free)
-})
+const vxlan_fdb_destroy = kfunc(
+  'vxlan_fdb_destroy',
+  (vxlan: V.vxlan_dev, f: V.vxlan_fdb, do_notify: boolean, swdev_notify: boolean): void => {
+    vxlan.addrcnt--
+    if (do_notify) for (const rd of f.remotes) vxlan_fdb_notify(vxlan, f, rd, RTM_DELNEIGH, swdev_notify, null)
+    vxlan.fdb_head.delete(mac_key(f.eth_addr))
+    call_rcu(f, vxlan_fdb_free)
+  },
+)
 
 const vxlan_fdb_update_create = kfunc('vxlan_fdb_update_create', (vxlan: V.vxlan_dev, e: fdb_entry): number => {
   const f = vxlan_fdb_create(vxlan, e)
   if (IS_ERR(f)) return f
   vxlan_fdb_insert(vxlan, f)
-  return 0
+  return vxlan_fdb_notify(vxlan, f, first_remote_rcu(f), RTM_NEWNEIGH, true, null)
 })
 const vxlan_fdb_update = kfunc('vxlan_fdb_update', (vxlan: V.vxlan_dev, e: fdb_entry, flags: number): number => {
   const f = __vxlan_find_mac(vxlan, e.mac, e.src_vni)
@@ -313,6 +433,7 @@ const vxlan_snoop = kfunc(
       if (tracer.on) decide('vxlan_snoop', 'an address moved to another remote end', { from: rdst.remote_ip, to: src_ip })
       rdst.remote_ip = src_ip
       f.updated = jiffies()
+      vxlan_fdb_notify(vxlan, f, rdst, RTM_NEWNEIGH, true, null)
       return 0
     }
     spin_lock(vxlan.hash_lock)
@@ -351,7 +472,7 @@ const vxlan_cleanup = kfunc('vxlan_cleanup', (t: timer_list): void => {
     const timeout = f.used + vxlan.cfg.age_interval * HZ
     if (timeout <= now) {
       f.state = NUD_STALE
-      vxlan_fdb_destroy(vxlan, f)
+      vxlan_fdb_destroy(vxlan, f, true, true)
     } else if (timeout < next_timer) next_timer = timeout
   }
   spin_unlock(vxlan.hash_lock)
@@ -793,7 +914,7 @@ const vxlan_init = kfunc('vxlan_init', (dev: net_device): number => gro_cells_in
 const vxlan_uninit = kfunc('vxlan_uninit', (dev: net_device): void => {
   const vxlan = vxlan_of(dev)
   gro_cells_destroy(vxlan.gro_cells)
-  for (const f of [...vxlan.fdb_head.values()]) vxlan_fdb_destroy(vxlan, f)
+  for (const f of [...vxlan.fdb_head.values()]) vxlan_fdb_destroy(vxlan, f, true, true)
 })
 const vxlan_open = kfunc('vxlan_open', (dev: net_device): number => {
   const vxlan = vxlan_of(dev)
@@ -813,7 +934,8 @@ const vxlan_stop = kfunc('vxlan_stop', (dev: net_device): number => {
   const group = membership(vxlan)
   if (group !== null) ip_mc_leave_group(group.sk, group.imr)
   del_timer_sync(vxlan.age_timer)
-  for (const f of [...vxlan.fdb_head.values()]) if (!(f.state & (NUD_PERMANENT | NUD_NOARP))) vxlan_fdb_destroy(vxlan, f)
+  for (const f of [...vxlan.fdb_head.values()])
+    if (!(f.state & (NUD_PERMANENT | NUD_NOARP))) vxlan_fdb_destroy(vxlan, f, true, true)
   vxlan_sock_release(vxlan)
   return 0
 })
@@ -1010,7 +1132,10 @@ const __vxlan_dev_create = kfunc('__vxlan_dev_create', (n: net, dev: net_device,
     unregister_netdevice(dev)
     return err
   }
-  if (f !== null) vxlan_fdb_insert(vxlan, f)
+  if (f !== null) {
+    vxlan_fdb_insert(vxlan, f)
+    vxlan_fdb_notify(vxlan, f, first_remote_rcu(f), RTM_NEWNEIGH, true, extack)
+  }
   vxlan_net_of(n).vxlan_list.unshift(vxlan)
   dst.remote_dev = remote_dev
   return 0
@@ -1030,6 +1155,9 @@ const vxlan_dellink = kfunc('vxlan_dellink', (dev: net_device): void => {
   if (remote_dev !== null) netdev_upper_dev_unlink(remote_dev, dev)
 })
 const vxlan_get_link_net = kfunc('vxlan_get_link_net', (dev: net_device): net => vxlan_of(dev).net)
+
+/** what drivers say of entries that their switches learned: none does */
+const vxlan_switchdev_event = kfunc('vxlan_switchdev_event', (_event: number, _ptr: unknown): number => NOTIFY_DONE)
 
 function vxlan_init_module(): number {
   vxlan_netdev_ether_ops = {
@@ -1052,6 +1180,7 @@ function vxlan_init_module(): number {
     dellink: vxlan_dellink,
     get_link_net: vxlan_get_link_net,
   }
+  register_switchdev_notifier(vxlan_switchdev_event)
   rtnl_link_register(vxlan_link_ops)
   return 0
 }

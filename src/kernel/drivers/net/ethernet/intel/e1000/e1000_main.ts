@@ -13,12 +13,14 @@ import {
   RCTL_UPE,
   RCTL_VFE,
   REG,
+  STATUS_LU,
 } from '../../../../../../hardware/e1000.ts'
 import { kfunc, nameOf } from '../../../../../../trace/kfunc.ts'
 import { traceCopy, traceIndirect, tracer } from '../../../../../../trace/tracer.ts'
 import {
   ETH_HLEN,
   ETH_ZLEN,
+  HZ,
   IFF_ALLMULTI,
   IFF_PROMISC,
   IPPROTO_TCP,
@@ -61,6 +63,7 @@ import {
   skb_transport_offset,
 } from '../../../../../include/linux/skbuff.ts'
 import { GFP_ATOMIC } from '../../../../../include/linux/slab.ts'
+import { delayed_work } from '../../../../../include/linux/workqueue.ts'
 import type { net } from '../../../../../include/net/net_namespace.ts'
 import {
   DMA_FROM_DEVICE,
@@ -76,6 +79,7 @@ import {
 } from '../../../../../kernel/dma/mapping.ts'
 import { irq_desc, raise_irq } from '../../../../../kernel/irq/handle.ts'
 import { jiffies } from '../../../../../kernel/time/timer.ts'
+import { cancel_delayed_work, INIT_DELAYED_WORK, schedule_delayed_work } from '../../../../../kernel/workqueue.ts'
 import { csum_tcpudp_magic } from '../../../../../lib/checksum.ts'
 import { alloc_page, put_page } from '../../../../../mm/page_alloc.ts'
 import {
@@ -224,6 +228,7 @@ export interface e1000_adapter {
   rx_buffer_len: number
   txd_cmd: number
   down: boolean
+  readonly watchdog_task: delayed_work
   readonly active_vlans: Set<number>
   clean_rx: (adapter: e1000_adapter, rx_ring: e1000_rx_ring, work_done: { v: number }, work_to_do: number) => boolean
   alloc_rx_buf: (adapter: e1000_adapter, rx_ring: e1000_rx_ring, cleaned_count: number) => void
@@ -526,6 +531,7 @@ const e1000_intr = kfunc('e1000_intr', (_irq: number, data: net_device): number 
   const icr = adapter.hw.read(REG.ICR)
   if (!icr) return 0
   if (adapter.down) return 1
+  if (icr & ICR_LSC) schedule_delayed_work(adapter.watchdog_task, 1)
   adapter.hw.write(REG.IMC, ~0)
   if (napi_schedule_prep(adapter.napi)) {
     adapter.total_tx_bytes = 0
@@ -972,6 +978,30 @@ const e1000_configure = kfunc('e1000_configure', (adapter: e1000_adapter): void 
   adapter.alloc_rx_buf(adapter, adapter.rx_ring, E1000_DESC_UNUSED(adapter.rx_ring))
 })
 
+/** the card as it is after power-on: the link has to be found anew */
+const e1000_reset = kfunc('e1000_reset', (adapter: e1000_adapter): void => {
+  adapter.hw.negotiate()
+})
+
+const e1000_has_link = kfunc(
+  'e1000_has_link',
+  (adapter: e1000_adapter): boolean => (adapter.hw.read(REG.STATUS) & STATUS_LU) !== 0,
+)
+
+/** round_jiffies(2 * HZ): whole seconds */
+const WATCHDOG = 2 * HZ
+/**
+ * Looks whether there is a link. While there is none it looks again, however soon the card says that it has found one: the work
+ * that waits is not queued a second time. With a link it would go on, to count and to see whether the card hangs: nothing does here.
+ */
+const e1000_watchdog = kfunc('e1000_watchdog', (adapter: e1000_adapter): void => {
+  if (e1000_has_link(adapter)) netif_carrier_on(adapter.netdev)
+  else {
+    netif_carrier_off(adapter.netdev)
+    if (!adapter.down) schedule_delayed_work(adapter.watchdog_task, WATCHDOG)
+  }
+})
+
 const e1000_open = kfunc('e1000_open', (netdev: net_device): number => {
   const adapter = netdev_priv<e1000_adapter>(netdev)
   tx_ring(adapter)
@@ -985,7 +1015,8 @@ const e1000_open = kfunc('e1000_open', (netdev: net_device): number => {
   napi_enable(adapter.napi)
   e1000_irq_enable(adapter)
   netif_start_queue(netdev)
-  netif_carrier_on(netdev)
+  // an interrupt of the driver's own starts the watchdog
+  adapter.hw.write(REG.ICS, ICR_LSC)
   return 0
 })
 
@@ -1030,6 +1061,8 @@ const e1000_down = kfunc('e1000_down', (adapter: e1000_adapter): void => {
   netif_carrier_off(netdev)
   napi_disable(adapter.napi)
   e1000_irq_disable(adapter)
+  cancel_delayed_work(adapter.watchdog_task)
+  e1000_reset(adapter)
   e1000_clean_all_tx_rings(adapter)
   e1000_clean_all_rx_rings(adapter)
 })
@@ -1039,7 +1072,7 @@ const e1000_up = kfunc('e1000_up', (adapter: e1000_adapter): number => {
   napi_enable(adapter.napi)
   e1000_irq_enable(adapter)
   netif_wake_queue(adapter.netdev)
-  netif_carrier_on(adapter.netdev)
+  adapter.hw.write(REG.ICS, ICR_LSC)
   return 0
 })
 
@@ -1099,7 +1132,7 @@ export function e1000_probe(n: net, name: string, mac: Uint8Array, cable: Cable,
   netdev.nd_net = n
   netdev.name = name
   const irq = new irq_desc(name, () => e1000_intr(0, netdev), netdev)
-  const adapter = {
+  const adapter: e1000_adapter = {
     netdev,
     pdev: { name: '0000:00:03.0' },
     hw: new E1000Card(dma_space, cable, end),
@@ -1108,6 +1141,7 @@ export function e1000_probe(n: net, name: string, mac: Uint8Array, cable: Cable,
     rx_buffer_len: MAXIMUM_ETHERNET_VLAN_SIZE,
     txd_cmd: 0,
     down: true,
+    watchdog_task: new delayed_work(() => e1000_watchdog(adapter)),
     active_vlans: new Set<number>(),
     restart_queue: 0,
     alloc_rx_buff_failed: 0,
@@ -1123,6 +1157,7 @@ export function e1000_probe(n: net, name: string, mac: Uint8Array, cable: Cable,
   } as unknown as e1000_adapter
   netdev.priv = adapter
   adapter.hw.owner = netdev
+  INIT_DELAYED_WORK(adapter.watchdog_task)
   netdev.netdev_ops = e1000_netdev_ops
   netif_napi_add(netdev, adapter.napi, e1000_clean)
   // 82540EM: no TSO over IPv6
@@ -1139,6 +1174,7 @@ export function e1000_probe(n: net, name: string, mac: Uint8Array, cable: Cable,
   netdev.mtu = ETH_DATA_LEN
   netif_carrier_off(netdev)
   adapter.hw.write(REG.VET, ETH_P_8021Q)
+  e1000_reset(adapter)
   const err = register_netdev(netdev)
   if (err < 0) return err
   e1000_vlan_filter_on_off(adapter, false)
