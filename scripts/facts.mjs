@@ -1,4 +1,4 @@
-// Reads fixtures/kernel and the sources, and writes what skbtrace has to know of the kernel functions it declares:
+// Reads fixtures/kernel, fixtures/image and the sources, and writes what skbtrace has to know of the kernel functions it declares:
 //   src/trace/generated/facts.json          symbols, costs, and for each caller which calls were inlined and which are real
 //   src/kernel/include/generated/enums.ts   the kernel's enumerations and constants, as compiled
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const facts = join(root, 'fixtures/kernel')
-const rows = (file) =>
-  readFileSync(join(facts, file), 'utf8')
+const rows = (file, dir = facts) =>
+  readFileSync(join(dir, file), 'utf8')
     .split('\n')
     .filter((l) => l && !l.startsWith('#'))
     .map((l) => l.split('\t'))
@@ -56,16 +56,6 @@ const AT_LEAST = new Map([
   ['simple_copy_to_iter', 4096],
 ])
 
-/**
- * Functions that the tables leave out and recordings show: those of fixtures/refs have their costs, these were met in other recordings
- * of the same kernel.
- */
-const SEEN = new Set(
-  `_raw_read_lock_irqsave _raw_read_unlock_irqrestore atomic_notifier_call_chain jiffies_to_clock_t notifier_call_chain pcpu_alloc_noprof`.split(
-    /\s+/,
-  ),
-)
-
 function collect() {
   const want = declared()
   const costs = new Map(
@@ -82,6 +72,10 @@ function collect() {
     if (!old || row.ftrace > old.ftrace || (old.kind === 'inline-only' && kind !== 'inline-only')) symbols.set(name, row)
     if (made && made !== '-')
       for (const m of made.split(/[ ,]+/)) if (m.includes('.part')) symbols.set(bare(m), { ...row, kind: 'static' })
+  }
+  for (const [name, file, line, kind, params, ret, , cost] of rows('functions.tsv', join(root, 'fixtures/image'))) {
+    symbols.set(name, { file, line: +line, kind, ftrace: 1, params, ret })
+    if (cost !== '-' && !costs.has(name)) costs.set(name, +cost)
   }
   const callees = new Set()
   const edges = {}
@@ -102,7 +96,7 @@ function collect() {
     callees.add(bare(callee))
     add(bare(caller), bare(callee), at, p, 'called', tail === '1')
   }
-  const missing = [...want].filter((n) => !symbols.has(n) && !callees.has(n) && !costs.has(n) && !SEEN.has(n))
+  const missing = [...want].filter((n) => !symbols.has(n) && !callees.has(n) && !costs.has(n))
   // a line for each function: what is known of it, and its calls as text, taken apart only when somebody asks
   const lines = []
   for (const n of [...want].sort()) {
@@ -110,7 +104,7 @@ function collect() {
     const c = costs.get(n)
     if (missing.includes(n)) continue
     // the entry of a system call is a function of its own, always
-    const ftrace = s ? s.ftrace : costs.has(n) || SEEN.has(n) || n.startsWith('__x64_sys_') ? 1 : 0
+    const ftrace = s ? s.ftrace : costs.has(n) || n.startsWith('__x64_sys_') ? 1 : 0
     const calls = Object.entries(edges[n] ?? {}).map(
       ([key, e]) => `;${key}|${e.inlined.join(',')}|${e.called.join(',')}|${e.tail}`,
     )

@@ -14,7 +14,7 @@ const NETWORK_HEADER =
 
 /** the network's own work among files that hold machinery, and the other way round */
 const NETWORK_NAME =
-  /^(__x64_sys_\w+|send_sigurg|csum_and_copy_(from|to)_user|csum_ipv6_magic|csum_tcpudp_(magic|nofold)|import_ubuf|import_iovec|__import_iovec|import_single_range|(atomic_)?notifier_call_chain)$/
+  /^(__x64_sys_\w+|send_sig(urg)?|do_send_sig_info|_*send_signal_locked|prepare_signal|task_active_pid_ns|__task_pid_nr_ns|pid_vnr|csum_and_copy_(from|to)_user|csum_ipv6_magic|csum_tcpudp_(magic|nofold)|import_ubuf|import_iovec|__import_iovec|import_single_range|(atomic_)?notifier_call_chain)$/
 const MACHINERY_NAME =
   /^(alloc_fd|expand_files|fd_install|get_unused_fd_flags|file_(update|remove|accessed|free)\w*|rw_verify_area|security_(capable|file_\w+|inode_\w+|d_\w+)|hook_\w+|cap_\w+|filp_flush|sock_alloc_inode|sock_free_inode|(un)?likely|net_(ratelimit|warn\w*)|skb_(poison|unpoison)\w*|wake_up_\w+|refcount_\w+|kref_\w+|READ_ONCE|WRITE_ONCE)$/
 /** they run others' code when the last user of a file goes */

@@ -58,6 +58,35 @@ beforeEach(() => {
 })
 
 describe('contexts', () => {
+  it('leave a call where it was when its process slept inside of what is not shown', () => {
+    // the machinery below wait_woken() is left out, and it gives way to what ran before the call
+    const wait = call(fn('wait_woken', { file: 'kernel/sched/wait.c' }))
+    const out = written((o) => {
+      const g = new FunctionGraph(o, { ...defaults, detail: 'net' })
+      const p = new Player(g)
+      const to = (e: Execution): void => {
+        const before = tracer.execution
+        tracer.execution = e
+        g.context(e, before)
+      }
+      tracer.execution = idle
+      g.begin('> recv(c, 4096, 0)', null)
+      to(sender)
+      p.run(sendmsg, 1, () => {
+        p.run(wait, 1, () => {
+          to(idle)
+          to({ ...softirq, comm: 'swapper/0', pid: 0 })
+          to(idle)
+          to(sender)
+        })
+        p.run(poll, 1)
+      })
+      to(idle)
+      g.end('0')
+    })
+    expect(out).toMatch(/tcp_sendmsg\(\) \{\n.*\| {4}__napi_poll\(\);\n.*\| {2}\}/)
+  })
+
   it('are those of the call and the softirqs that it runs, as in the recordings', () => {
     expect(names(play({}))).toEqual(['tcp_sendmsg', '__napi_poll'])
   })

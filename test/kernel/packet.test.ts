@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { play } from '../support/play.ts'
 import { runScenario } from '../support/scenario.ts'
 
 /* AF_PACKET as packet(7) has it, and the errors of net/packet/af_packet.c. */
@@ -144,4 +145,40 @@ close(p)`)
     'setsockopt = -1 EINVAL',
     'close = 0',
   ])
+})
+
+describe('getsockopt', () => {
+  const SOL_PACKET = 263
+  const PACKET_HDRLEN = 11
+  const int = (x: number): Uint8Array => Uint8Array.of(x, 0, 0, 0)
+
+  test('PACKET_HDRLEN is asked with a version of the ring, and answers with the size of its header', async () => {
+    await play('p = socket(AF_PACKET, SOCK_RAW, 0)', null, (p) => {
+      p.line('p = socket(AF_PACKET, SOCK_RAW, 0)')
+      const { process } = p.host
+      const header = (version: number): number =>
+        process.with((lend) => {
+          const value = lend(int(version))
+          const ret = process.syscall('getsockopt', p.fd('p'), SOL_PACKET, PACKET_HDRLEN, value, lend(int(4)))
+          return ret < 0 ? ret : (process.peek(value, 1)[0] ?? 0)
+        })
+      // struct tpacket_hdr, tpacket2_hdr, tpacket3_hdr; there is no fourth
+      expect([0, 1, 2, 3].map(header)).toEqual([32, 32, 48, -22])
+    })
+  })
+
+  test.each([
+    ['a packet socket', 'AF_PACKET, SOCK_RAW, 0', SOL_PACKET, 8],
+    ['any socket', 'AF_INET, SOCK_STREAM, IPPROTO_TCP', 1, 7],
+    ['TCP', 'AF_INET, SOCK_STREAM, IPPROTO_TCP', 6, 11],
+    ['IP', 'AF_INET, SOCK_DGRAM, IPPROTO_UDP', 0, 2],
+  ])('into memory that is not there: EFAULT, of %s', async (_what, made, level, option) => {
+    const line = `p = socket(${made})`
+    await play(line, null, (p) => {
+      p.line(line)
+      const { process } = p.host
+      const nowhere = process.unreadable(4).address
+      expect(process.with((lend) => process.syscall('getsockopt', p.fd('p'), level, option, nowhere, lend(int(4))))).toBe(-14)
+    })
+  })
 })

@@ -177,6 +177,60 @@ nft add rule inet f out udp dport 5000 drop`,
   })
 })
 
+const veth = `
+ip link add eth0 type veth peer name eth0 netns peer
+ip addr add 10.0.0.1/24 dev eth0
+ip link set eth0 up
+ip -n peer addr add 10.0.0.2/24 dev eth0
+ip -n peer link set eth0 up`
+
+describe('chains of type route', () => {
+  const marks = (type: string): string => `${veth}
+ip rule add fwmark 7 lookup 100
+ip route add prohibit default table 100
+u = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP)
+nft add table inet t
+nft 'add chain inet t o { type ${type} hook output priority 0; }'
+nft add rule inet t o udp dport 5001 meta mark set 7`
+
+  test('a packet that they change is routed again; a filter leaves it on its way', async () => {
+    const sends = ['sendto(u, 100, 0, 10.0.0.2:5000)', 'sendto(u, 100, 0, 10.0.0.2:5001)']
+    expect(await last(marks('route'), ...sends)).toEqual(['100', '-1 EACCES'])
+    expect(await last(marks('filter'), ...sends)).toEqual(['100', '100'])
+  })
+
+  test('are at output only, for IPv6 as well', async () => {
+    await expect(last("nft add table inet t\nnft 'add chain inet t i { type route hook input priority 0; }'")).rejects.toThrow(
+      'Operation not supported',
+    )
+    const [sent] = await last(
+      `nft add table ip6 t
+nft 'add chain ip6 t o { type route hook output priority 0; }'
+nft add rule ip6 t o meta mark set 7
+u = socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDP)`,
+      'sendto(u, 100, 0, [::1]:5000)',
+    )
+    expect(sent).toBe('100')
+  })
+})
+
+test('reject before routing finds the way back itself', async () => {
+  const results = await last(
+    `${veth}
+nft add table inet t
+nft 'add chain inet t p { type filter hook prerouting priority -300; }'
+nft add rule inet t p udp dport 5000 reject
+nft add rule inet t p tcp dport 8080 reject with tcp reset
+u = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP) @peer
+connect(u, 10.0.0.1:5000) @peer
+c = socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) @peer`,
+    'send(u, 100, 0) @peer',
+    'send(u, 100, 0) @peer',
+    'connect(c, 10.0.0.1:8080) @peer',
+  )
+  expect(results).toEqual(['100', '-1 ECONNREFUSED', '-1 ECONNREFUSED'])
+})
+
 describe('IPv6', () => {
   test('reject tells the sender: ICMPv6 for UDP, a reset for TCP', async () => {
     const results = await last(

@@ -28,6 +28,9 @@ const SETFL_MASK = O_APPEND | O_NONBLOCK | FASYNC | O_DIRECT | O_NOATIME
 /** nobody asked for signals from a file */
 export const file_f_owner_release = kfunc('file_f_owner_release', (file: file): void => {})
 
+/** nor for signals from a pipe */
+export const kill_fasync = kfunc('kill_fasync', (_fp: unknown, _sig: number, _band: number): void => {})
+
 function setfl(fd: number, filp: file, arg: number): number {
   if ((filp.f_inode.i_mode & S_IFMT) !== S_IFIFO && arg & O_DIRECT) return -EINVAL
   if ((arg ^ filp.f_flags) & FASYNC && filp.f_op.fasync) {

@@ -19,6 +19,7 @@ import { core_initcall } from '../include/linux/init.ts'
 import { GFP_KERNEL, type kmem_cache, SLAB_ACCOUNT, SLAB_HWCACHE_ALIGN, SLAB_PANIC } from '../include/linux/slab.ts'
 import { IS_ERR } from '../include/linux/types.ts'
 import { mutex_init } from '../kernel/locking/mutex.ts'
+import { module_put } from '../kernel/module/main.ts'
 import { current } from '../kernel/sched/core.ts'
 import { task_work_add } from '../kernel/task_work.ts'
 import { kmem_cache_alloc_noprof, kmem_cache_create, kmem_cache_free } from '../mm/slub.ts'
@@ -26,6 +27,7 @@ import { security_file_alloc, security_file_free, security_file_release } from '
 import { d_alloc_pseudo, d_instantiate, dput } from './dcache.ts'
 import { file_f_owner_release } from './fcntl.ts'
 import { locks_remove_file } from './locks.ts'
+import { path_get, path_put } from './namei.ts'
 import { mntget, mntput } from './namespace.ts'
 
 let filp_cachep: kmem_cache
@@ -37,7 +39,7 @@ core_initcall(() => {
   nr_files = 0
 })
 
-export const get_max_files = (): number => max_files
+export const get_max_files = kfunc('get_max_files', (): number => max_files)
 
 export function get_file(f: file): file {
   f.f_count++
@@ -120,22 +122,18 @@ export const alloc_file_pseudo = kfunc(
   },
 )
 
-/** a second open file for the same inode, with other flags: the writing end of a pipe */
-export function alloc_file_clone(base: file, flags: number, fops: file_operations): file | number {
-  const { mnt, dentry } = base.f_path
-  const f = alloc_file({ mnt, dentry }, flags, fops)
+/** a second open file for the same inode, with other flags: the reading end of a pipe */
+export const alloc_file_clone = kfunc('alloc_file_clone', (base: file, flags: number, fops: file_operations): file | number => {
+  const f = alloc_file(base.f_path, flags, fops)
   if (!IS_ERR(f)) {
-    if (mnt !== null) mntget(mnt)
-    if (dentry !== null) dentry.d_count++
+    path_get(f.f_path)
     f.f_mapping = base.f_mapping
   }
   return f
-}
+})
 
-export function path_put(path: path): void {
-  dput(path.dentry)
-  mntput(path.mnt)
-}
+/** include/linux/fs.h: none of the files here is a module's */
+const fops_put = (_fops: file_operations): void => module_put(null)
 
 const __fput = kfunc('__fput', (file: file): void => {
   const { dentry, mnt } = file.f_path
@@ -144,6 +142,7 @@ const __fput = kfunc('__fput', (file: file): void => {
     security_file_release(file)
     if (file.f_flags & FASYNC) file.f_op.fasync?.(-1, file, 0)
     file.f_op.release?.(file.f_inode, file)
+    fops_put(file.f_op)
     file_f_owner_release(file)
     dput(dentry)
     mntput(mnt)

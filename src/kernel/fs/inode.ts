@@ -20,7 +20,13 @@ import { make_kgid, make_kuid, make_vfsgid, make_vfsuid } from '../kernel/user_n
 import { kmem_cache_alloc_lru_noprof, kmem_cache_create, kmem_cache_free } from '../mm/slub.ts'
 import { security_inode_alloc, security_inode_free } from '../security/security.ts'
 import { __fsnotify_inode_delete, locks_free_lock_context } from './locks.ts'
-import { MNT_RELATIME, mnt_get_write_access, mnt_put_write_access } from './namespace.ts'
+import {
+  MNT_RELATIME,
+  mnt_get_write_access,
+  mnt_get_write_access_file,
+  mnt_put_write_access,
+  mnt_put_write_access_file,
+} from './namespace.ts'
 
 const S_ATIME = 1
 const S_MTIME = 2
@@ -142,6 +148,11 @@ function coarse_time(): number {
 
 export const current_time = kfunc('current_time', (i: inode): number => coarse_time())
 
+export const inode_set_ctime_current = kfunc('inode_set_ctime_current', (i: inode): number => {
+  i.i_ctime = coarse_time()
+  return i.i_ctime
+})
+
 const timestamp_truncate = kfunc('timestamp_truncate', (t: number, i: inode): number => t)
 
 const relatime_need_update = (path: path, i: inode, now: number): boolean =>
@@ -197,3 +208,19 @@ export const touch_atime = kfunc('touch_atime', (path: path): void => {
 export function file_accessed(file: file): void {
   touch_atime(file.f_path)
 }
+
+/** which times a write changes */
+const inode_needs_update_time = kfunc('inode_needs_update_time', (i: inode): number => {
+  const now = timestamp_truncate(coarse_time(), i)
+  return (i.i_mtime !== now ? S_MTIME : 0) | (i.i_ctime !== now ? S_CTIME : 0)
+})
+
+/** a write changes the times of the file, once a tick */
+export const file_update_time = kfunc('file_update_time', (file: file): number => {
+  const i = file.f_inode
+  const sync_mode = inode_needs_update_time(i)
+  if (sync_mode <= 0 || mnt_get_write_access_file(file) !== 0) return 0
+  generic_update_time(i, sync_mode)
+  mnt_put_write_access_file(file)
+  return 0
+})

@@ -1,3 +1,4 @@
+import { kfunc } from '../../trace/kfunc.ts'
 import { EACCES, EEXIST, EISDIR, ENFILE, ENOENT, ENXIO } from '../include/linux/errno.ts'
 import {
   type cred,
@@ -19,11 +20,11 @@ import { IS_ERR } from '../include/linux/types.ts'
 import { current } from '../kernel/sched/core.ts'
 import { type contents, shm_mnt, shmem_new_file } from '../mm/shmem.ts'
 import { security_file_open } from '../security/security.ts'
-import { d_alloc_named } from './dcache.ts'
+import { d_alloc_named, dput } from './dcache.ts'
 import { fd_install, get_unused_fd_flags, put_unused_fd } from './file.ts'
 import { alloc_empty_file, file_init_path, fput } from './file_table.ts'
 import { get_next_ino, new_inode_pseudo } from './inode.ts'
-import { mntget } from './namespace.ts'
+import { mntget, mntput } from './namespace.ts'
 
 // The file tree: as much of it as sockets need. Names are whole paths; everything lies on one tmpfs.
 
@@ -31,6 +32,16 @@ let names = new Map<string, dentry>()
 
 fs_initcall(() => {
   names = new Map()
+})
+
+export const path_get = kfunc('path_get', (path: path): void => {
+  if (path.mnt !== null) mntget(path.mnt)
+  // dget() counts without a call
+  if (path.dentry !== null) path.dentry.d_count++
+})
+export const path_put = kfunc('path_put', (path: path): void => {
+  dput(path.dentry)
+  mntput(path.mnt)
 })
 
 /** looks a path up, with references: path_put() it. ENOENT */

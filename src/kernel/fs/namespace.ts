@@ -1,5 +1,5 @@
 import { kfunc } from '../../trace/kfunc.ts'
-import type { vfsmount } from '../include/linux/fs.ts'
+import type { file, vfsmount } from '../include/linux/fs.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu.ts'
 
 export const MNT_RELATIME = 0x20
@@ -22,3 +22,9 @@ export const mntput = kfunc('mntput', (mnt: vfsmount | null): void => {
 
 export const mnt_get_write_access = kfunc('mnt_get_write_access', (m: vfsmount): number => 0)
 export const mnt_put_write_access = kfunc('mnt_put_write_access', (m: vfsmount): void => {})
+
+export const mnt_get_write_access_file = kfunc('mnt_get_write_access_file', (file: file): number =>
+  file.f_path.mnt === null ? 0 : mnt_get_write_access(file.f_path.mnt),
+)
+/** mnt_put_write_access() is inlined there */
+export const mnt_put_write_access_file = kfunc('mnt_put_write_access_file', (_file: file): void => {})

@@ -38,6 +38,7 @@ import { IS_ERR } from '../include/linux/types.ts'
 import { type iov_iter, iov_iter_count } from '../include/linux/uio.ts'
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, wait_queue_entry, type wait_queue_head } from '../include/linux/wait.ts'
 import { mutex_init, mutex_lock, mutex_unlock } from '../kernel/locking/mutex.ts'
+import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.ts'
 import { current, schedule, signal_pending } from '../kernel/sched/core.ts'
 import {
   finish_wait,
@@ -47,14 +48,16 @@ import {
   wake_up_interruptible_all,
   wake_up_interruptible_sync_poll,
 } from '../kernel/sched/wait.ts'
-import { SIGPIPE, send_sig } from '../kernel/signal.ts'
+import { SIGIO, SIGPIPE, send_sig } from '../kernel/signal.ts'
 import { copy_page_from_iter, copy_page_to_iter } from '../lib/iov_iter.ts'
 import { _copy_to_user } from '../lib/usercopy.ts'
 import { __free_pages, alloc_page, put_page } from '../mm/page_alloc.ts'
 import { kcalloc, kfree, kzalloc } from '../mm/slub.ts'
+import { kill_fasync } from './fcntl.ts'
 import { fd_install, get_unused_fd_flags, put_unused_fd } from './file.ts'
 import { alloc_file_clone, alloc_file_pseudo, fput } from './file_table.ts'
-import { current_time, file_accessed, get_next_ino, iput, new_inode_pseudo } from './inode.ts'
+import { file_accessed, file_update_time, get_next_ino, iput, new_inode_pseudo } from './inode.ts'
+import { simple_inode_init_ts } from './libfs.ts'
 import { stream_open } from './open.ts'
 import { pipe_buf, pipe_buf_confirm, pipe_buf_release } from './splice.ts'
 
@@ -62,6 +65,9 @@ const PAGE_SIZE = 4096
 const SIZEOF_PIPE = 192
 const SIZEOF_PIPE_BUFFER = 40
 const WQ_FLAG_EXCLUSIVE = 1
+/** what a signal is about */
+const POLL_IN = 1
+const POLL_OUT = 2
 
 let pipe_mnt: vfsmount
 
@@ -73,12 +79,12 @@ export const pipe_unlock = kfunc('pipe_unlock', (pipe: pipe_inode_info): void =>
   if (pipe.files) mutex_unlock(pipe.mutex)
 })
 
-function anon_pipe_buf_release(pipe: pipe_inode_info, buf: pipe_buffer): void {
+const anon_pipe_buf_release = kfunc('anon_pipe_buf_release', (pipe: pipe_inode_info, buf: pipe_buffer): void => {
   const { page } = buf
   if (page === null) return
   if (page._refcount === 1 && pipe.tmp_page[0] === null) pipe.tmp_page[0] = page
   else put_page(page)
-}
+})
 
 const anon_pipe_buf_ops: pipe_buf_operations = {
   release: anon_pipe_buf_release,
@@ -121,7 +127,7 @@ export const pipe_wait_writable = kfunc('pipe_wait_writable', (pipe: pipe_inode_
   pipe_lock(pipe)
 })
 
-function pipe_read(iocb: kiocb, to: iov_iter): number {
+const pipe_read = kfunc('pipe_read', (iocb: kiocb, to: iov_iter): number => {
   const filp = iocb.ki_filp
   const pipe = filp.private_data as pipe_inode_info
   let total_len = iov_iter_count(to)
@@ -169,6 +175,7 @@ function pipe_read(iocb: kiocb, to: iov_iter): number {
     }
     mutex_unlock(pipe.mutex)
     if (was_full) wake_up_interruptible_sync_poll(pipe.wr_wait, EPOLLOUT | EPOLLWRNORM)
+    kill_fasync(pipe.fasync_writers, SIGIO, POLL_OUT)
     if (wait_event(pipe.rd_wait, () => readable(pipe), WQ_FLAG_EXCLUSIVE) < 0) return -ERESTARTSYS
     mutex_lock(pipe.mutex)
     was_full = pipe_full(pipe.head, pipe.tail, pipe.max_usage)
@@ -178,9 +185,10 @@ function pipe_read(iocb: kiocb, to: iov_iter): number {
   mutex_unlock(pipe.mutex)
   if (was_full) wake_up_interruptible_sync_poll(pipe.wr_wait, EPOLLOUT | EPOLLWRNORM)
   if (wake_next_reader) wake_up_interruptible_sync_poll(pipe.rd_wait, EPOLLIN | EPOLLRDNORM)
+  kill_fasync(pipe.fasync_writers, SIGIO, POLL_OUT)
   if (ret > 0) file_accessed(filp)
   return ret
-}
+})
 
 /** adds to the last buffer where it fits; what was added, or an error */
 function merge(pipe: pipe_inode_info, chars: number, from: iov_iter): number {
@@ -195,7 +203,7 @@ function merge(pipe: pipe_inode_info, chars: number, from: iov_iter): number {
   return ret
 }
 
-function pipe_write(iocb: kiocb, from: iov_iter): number {
+const pipe_write = kfunc('pipe_write', (iocb: kiocb, from: iov_iter): number => {
   const filp = iocb.ki_filp
   const pipe = filp.private_data as pipe_inode_info
   const total_len = iov_iter_count(from)
@@ -208,6 +216,7 @@ function pipe_write(iocb: kiocb, from: iov_iter): number {
   if (!pipe.readers) {
     send_sig(SIGPIPE, current, 0)
     mutex_unlock(pipe.mutex)
+    kill_fasync(pipe.fasync_readers, SIGIO, POLL_IN)
     return -EPIPE
   }
   was_empty = pipe_empty(pipe.head, pipe.tail)
@@ -250,6 +259,7 @@ function pipe_write(iocb: kiocb, from: iov_iter): number {
     }
     mutex_unlock(pipe.mutex)
     if (was_empty) wake_up_interruptible_sync_poll(pipe.rd_wait, EPOLLIN | EPOLLRDNORM)
+    kill_fasync(pipe.fasync_readers, SIGIO, POLL_IN)
     wait_event(pipe.wr_wait, () => writable(pipe), WQ_FLAG_EXCLUSIVE)
     mutex_lock(pipe.mutex)
     was_empty = pipe_empty(pipe.head, pipe.tail)
@@ -258,17 +268,21 @@ function pipe_write(iocb: kiocb, from: iov_iter): number {
   if (pipe_full(pipe.head, pipe.tail, pipe.max_usage)) wake_next_writer = false
   mutex_unlock(pipe.mutex)
   if (was_empty || pipe.poll_usage) wake_up_interruptible_sync_poll(pipe.rd_wait, EPOLLIN | EPOLLRDNORM)
+  kill_fasync(pipe.fasync_readers, SIGIO, POLL_IN)
   if (wake_next_writer) wake_up_interruptible_sync_poll(pipe.wr_wait, EPOLLOUT | EPOLLWRNORM)
+  if (ret > 0) file_update_time(filp)
   return ret
-}
+})
 
 function put_pipe_info(inode: inode, pipe: pipe_inode_info): void {
-  if (--pipe.files) return
-  inode.i_pipe = null
-  free_pipe_info(pipe)
+  spin_lock(inode.i_lock)
+  const kill = --pipe.files === 0
+  if (kill) inode.i_pipe = null
+  spin_unlock(inode.i_lock)
+  if (kill) free_pipe_info(pipe)
 }
 
-function pipe_release(inode: inode, file: file): number {
+const pipe_release = kfunc('pipe_release', (inode: inode, file: file): number => {
   const pipe = file.private_data as pipe_inode_info
   mutex_lock(pipe.mutex)
   if (file.f_mode & FMODE_READ) pipe.readers--
@@ -276,11 +290,13 @@ function pipe_release(inode: inode, file: file): number {
   if (!pipe.readers !== !pipe.writers) {
     wake_up_interruptible_all(pipe.rd_wait)
     wake_up_interruptible_all(pipe.wr_wait)
+    kill_fasync(pipe.fasync_readers, SIGIO, POLL_IN)
+    kill_fasync(pipe.fasync_writers, SIGIO, POLL_OUT)
   }
   mutex_unlock(pipe.mutex)
   put_pipe_info(inode, pipe)
   return 0
-}
+})
 
 const pipefifo_fops: file_operations = {
   name: 'pipefifo_fops',
@@ -336,12 +352,12 @@ function get_pipe_inode(): inode | null {
   const cred = current.cred as cred | null
   inode.i_uid = cred?.fsuid ?? 0
   inode.i_gid = cred?.fsgid ?? 0
-  inode.i_atime = inode.i_mtime = inode.i_ctime = current_time(inode)
+  simple_inode_init_ts(inode)
   return inode
 }
 
-/** the reading end and the writing end, or an error */
-function create_pipe_files(flags: number): [file, file] | number {
+/** the reading end and the writing end go to `res` */
+export const create_pipe_files = kfunc('create_pipe_files', (res: file[], flags: number): number => {
   const inode = get_pipe_inode()
   if (inode === null || inode.i_pipe === null) return -ENFILE
   const pipe = inode.i_pipe
@@ -361,38 +377,55 @@ function create_pipe_files(flags: number): [file, file] | number {
   r.private_data = pipe
   stream_open(inode, r)
   stream_open(inode, f)
-  return [r, f]
+  res.push(r, f)
+  return 0
+})
+
+/** the descriptors that the two files are for; or an error */
+const __do_pipe_flags_part_0 = kfunc('__do_pipe_flags.part.0', (fd: number[], [r, w]: file[], flags: number): number => {
+  if (r === undefined || w === undefined) return -ENFILE
+  const fdr = get_unused_fd_flags(flags)
+  const fdw = fdr < 0 ? fdr : get_unused_fd_flags(flags)
+  if (fdw < 0) {
+    if (fdr >= 0) put_unused_fd(fdr)
+    fput(r)
+    fput(w)
+    return fdw
+  }
+  fd.push(fdr, fdw)
+  r.f_mode |= FMODE_NOWAIT
+  w.f_mode |= FMODE_NOWAIT
+  return 0
+})
+
+function __do_pipe_flags(fd: number[], files: file[], flags: number): number {
+  if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT | O_NOTIFICATION_PIPE)) return -EINVAL
+  return create_pipe_files(files, flags) || __do_pipe_flags_part_0(fd, files, flags)
 }
 
 /** pipe2(2): writes two ints to `fildes` in user memory */
-function do_pipe2(fildes: number, flags: number): number {
-  if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT | O_NOTIFICATION_PIPE)) return -EINVAL
-  const files = create_pipe_files(flags)
-  if (IS_ERR(files)) return files
+const do_pipe2 = kfunc('do_pipe2', (fildes: number, flags: number): number => {
+  const fd: number[] = []
+  const files: file[] = []
+  const error = __do_pipe_flags(fd, files, flags)
+  const [fdr, fdw] = fd
   const [r, w] = files
-  const fdr = get_unused_fd_flags(flags)
-  const fdw = fdr < 0 ? fdr : get_unused_fd_flags(flags)
-  let error = Math.min(fdr, fdw, 0)
-  if (!error) {
-    r.f_mode |= FMODE_NOWAIT
-    w.f_mode |= FMODE_NOWAIT
-    const fds = new Uint8Array(8)
-    const view = new DataView(fds.buffer)
-    view.setInt32(0, fdr, true)
-    view.setInt32(4, fdw, true)
-    if (_copy_to_user(fildes, fds, 8)) error = -EFAULT
-  }
-  if (error) {
+  if (error || r === undefined || w === undefined || fdr === undefined || fdw === undefined) return error
+  const fds = new Uint8Array(8)
+  const view = new DataView(fds.buffer)
+  view.setInt32(0, fdr, true)
+  view.setInt32(4, fdw, true)
+  if (_copy_to_user(fildes, fds, 8)) {
     fput(r)
     fput(w)
-    if (fdr >= 0) put_unused_fd(fdr)
-    if (fdw >= 0) put_unused_fd(fdw)
-    return error
+    put_unused_fd(fdr)
+    put_unused_fd(fdw)
+    return -EFAULT
   }
   fd_install(fdr, r)
   fd_install(fdw, w)
   return 0
-}
+})
 
 export const __x64_sys_pipe2 = kfunc('__x64_sys_pipe2', (regs: pt_regs): number => do_pipe2(regs.di, regs.si | 0))
 export const __x64_sys_pipe = kfunc('__x64_sys_pipe', (regs: pt_regs): number => do_pipe2(regs.di, 0))

@@ -18,6 +18,10 @@ export const copy_from_user = (to: Uint8Array, from: number, n: number): number 
 export const copy_to_user = (to: number, from: Uint8Array, n: number): number =>
   check_copy_size(from, n, true) ? _copy_to_user(to, from, n) : n
 
+/** include/linux/sockptr.h: an option's value goes to the caller. Here that is always a program, so `dst` is an address in its memory. */
+export const copy_to_sockptr = (dst: number, src: Uint8Array, size: number): number =>
+  copy_to_user(dst, src, size) ? -EFAULT : 0
+
 const word = new Uint8Array(8)
 const view = new DataView(word.buffer)
 

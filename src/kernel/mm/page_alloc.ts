@@ -94,7 +94,10 @@ const free_unref_page_commit = kfunc(
   },
 )
 
+const free_tail_page_prepare = kfunc('free_tail_page_prepare', (_head_page: page, _page: number): number => 0)
+
 export const free_unref_page = kfunc('free_unref_page', (p: page, order: number): void => {
+  for (let i = 1; i < 1 << order; i++) free_tail_page_prepare(p, i)
   get_pfnblock_flags_mask(p, p.pfn, 7)
   live -= 1 << order
   _raw_spin_trylock(pcp_lock)
@@ -106,9 +109,14 @@ export const __free_pages = kfunc('__free_pages', (p: page, order: number): void
   if (--p._refcount === 0) free_unref_page(p, order)
 })
 
+/** mm/memcontrol.c: the root group's pages are not counted */
+const __mem_cgroup_uncharge = kfunc('__mem_cgroup_uncharge', (_folio: page): void => {})
+
 export const __folio_put = kfunc('__folio_put', (p: page): void => {
   // what user memory or a file lent is not the allocator's
-  if (p.mapping === null) free_unref_page(p, p.order)
+  if (p.mapping !== null) return
+  __mem_cgroup_uncharge(p)
+  free_unref_page(p, p.order)
 })
 
 // include/linux/mm.h

@@ -956,16 +956,13 @@ export const do_sock_getsockopt = kfunc(
     const optlen = { v: room | 0 }
     if (optlen.v < 0) return -EINVAL
     const { ops, sk } = sock
-    const optval = new Uint8Array(Math.min(optlen.v, OPTLEN_MAX))
-    if (level === SOL_SOCKET && sk !== null) err = sk_getsockopt(sk, level, optname, optval, optlen)
+    if (level === SOL_SOCKET && sk !== null) err = sk_getsockopt(sk, level, optname, user_optval, optlen)
     else if (ops?.getsockopt) {
       if (tracer.on) traceIndirect('sock->ops->getsockopt', nameOf(ops.getsockopt))
-      err = ops.getsockopt(sock, level, optname, optval, optlen)
+      err = ops.getsockopt(sock, level, optname, user_optval, optlen)
     } else err = -EOPNOTSUPP
     if (err < 0) return err
-    if (put_user(optlen.v, user_optlen, 4)) return -EFAULT
-    const n = Math.min(optlen.v, optval.length)
-    return n && copy_to_user(user_optval, optval, n) ? -EFAULT : err
+    return put_user(optlen.v, user_optlen, 4) ? -EFAULT : err
   },
 )
 

@@ -152,7 +152,7 @@ export const security_socket_getpeersec_dgram = kfunc(
 )
 export const security_socket_getpeersec_stream = kfunc(
   'security_socket_getpeersec_stream',
-  (sock: socket, optval: Uint8Array, optlen: unknown, len: number): number => -ENOPROTOOPT,
+  (sock: socket, optval: number, optlen: unknown, len: number): number => -ENOPROTOOPT,
 )
 export const security_sk_alloc = kfunc('security_sk_alloc', (sk: sock, family: number, priority: number): number =>
   lsm_sock_alloc(sk, priority),

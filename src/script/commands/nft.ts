@@ -1,4 +1,5 @@
 import '../../kernel/net/netfilter/nft_chain_filter.ts'
+import '../../kernel/net/netfilter/nft_chain_route.ts'
 import './nft/conntrack.ts'
 import './nft/limit.ts'
 import './nft/nat.ts'
@@ -210,7 +211,6 @@ function hookSpec(lx: Lexer): base_chain {
   lx.expect('type')
   const type = lx.next()
   if (type.text !== 'filter' && type.text !== 'nat' && type.text !== 'route') lx.error(`unknown chain type`, type)
-  if (type.text === 'route') lx.error('chains of type route are not there on this host', type)
   lx.expect('hook')
   const word = lx.next()
   const hook = Object.hasOwn(hooks, word.text) ? hooks[word.text] : undefined

@@ -134,7 +134,7 @@ export interface proto_ops {
   listen: (sock: socket, backlog: number) => number
   shutdown: (sock: socket, how: number) => number
   setsockopt?: (sock: socket, level: number, optname: number, optval: Uint8Array, optlen: number) => number
-  getsockopt?: (sock: socket, level: number, optname: number, optval: Uint8Array, optlen: ref<number>) => number
+  getsockopt?: (sock: socket, level: number, optname: number, optval: number, optlen: ref<number>) => number
   sendmsg: (sock: socket, msg: msghdr, size: number) => number
   recvmsg: (sock: socket, msg: msghdr, size: number, flags: number) => number
   splice_read?: (sock: socket, ppos: ref<number> | null, pipe: pipe_inode_info, len: number, flags: number) => number

@@ -11,6 +11,8 @@ export const NF_REPEAT = 4
 export const NF_STOP = 5
 export const NF_VERDICT_MASK = 0xff
 export const NF_VERDICT_QBITS = 16
+/** a drop that tells the sender why: a negative error */
+export const NF_DROP_ERR = (x: number): number => (-x << NF_VERDICT_QBITS) | NF_DROP
 
 /** struct nf_conntrack: the head of what connection tracking knows of a connection */
 export class nf_conntrack {

@@ -28,7 +28,7 @@ export interface inet_connection_sock_af_ops {
   ) => sock | null
   net_header_len: number
   setsockopt: (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: number) => number
-  getsockopt: (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>) => number
+  getsockopt: (sk: sock, level: number, optname: number, optval: number, optlen: ref<number>) => number
   addr2sockaddr?: (sk: sock, addr: sockaddr) => void
   mtu_reduced: (sk: sock) => void
 }

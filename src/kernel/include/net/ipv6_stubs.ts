@@ -10,6 +10,7 @@ export interface ipv6_stubs {
   udpv6_encap_enable: () => void
   inet6_ehashfn: (n: net, laddr: in6_addr, lport: number, faddr: in6_addr, fport: number) => number
   ipv6_recv_error: (sk: sock, msg: msghdr, len: number, addr_len: ref<number>) => number
+  ip6_route_me_harder: (n: net, sk: sock | null, skb: sk_buff) => number
   nf_send_reset6: (n: net, sk: sock | null, oldskb: sk_buff, hook: number) => void
   nf_send_unreach6: (n: net, skb: sk_buff, code: number, hook: number) => void
 }

@@ -299,7 +299,7 @@ export interface proto {
   destroy?: (sk: sock) => void
   shutdown?: (sk: sock, how: number) => void
   setsockopt?: (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: number) => number
-  getsockopt?: (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>) => number
+  getsockopt?: (sk: sock, level: number, optname: number, optval: number, optlen: ref<number>) => number
   keepalive?: (sk: sock, valbool: number) => void
   sendmsg?: (sk: sock, msg: msghdr, len: number) => number
   recvmsg?: (sk: sock, msg: msghdr, len: number, flags: number, addr_len: ref<number>) => number

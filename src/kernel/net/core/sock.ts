@@ -117,6 +117,7 @@ import { del_timer, del_timer_sync, mod_timer, timer_setup } from '../../kernel/
 import { make_kuid } from '../../kernel/user_namespace.ts'
 import { csum_block_add } from '../../lib/checksum.ts'
 import { copy_from_iter_full, copy_from_iter_full_nocache } from '../../lib/iov_iter.ts'
+import { copy_to_sockptr } from '../../lib/usercopy.ts'
 import { mem_cgroup_sk_alloc, mem_cgroup_sk_free } from '../../mm/memcontrol.ts'
 import { alloc_pages, page_ref_count, put_page } from '../../mm/page_alloc.ts'
 import { __kmalloc_noprof, kfree, kmem_cache_alloc, kmem_cache_create, kmem_cache_free } from '../../mm/slub.ts'
@@ -1793,7 +1794,7 @@ const sock_setbindtodevice = kfunc('sock_setbindtodevice', (sk: sock, optval: Ui
 
 const sock_getbindtodevice = kfunc(
   'sock_getbindtodevice',
-  (sk: sock, optval: Uint8Array, optlen: ref<number>, len: number): number => {
+  (sk: sock, optval: number, optlen: ref<number>, len: number): number => {
     if (sk.skc_bound_dev_if === 0) {
       optlen.v = 0
       return 0
@@ -1802,9 +1803,10 @@ const sock_getbindtodevice = kfunc(
     const name: ref<string> = { v: '' }
     const ret = netdev_get_name(sk.skc_net, name, sk.skc_bound_dev_if)
     if (ret !== 0) return ret
-    for (let i = 0; i <= name.v.length; i++) optval[i] = name.v.charCodeAt(i) || 0
+    const devname = new Uint8Array(IFNAMSIZ)
+    for (let i = 0; i < name.v.length; i++) devname[i] = name.v.charCodeAt(i)
     optlen.v = name.v.length + 1
-    return 0
+    return copy_to_sockptr(optval, devname, optlen.v)
   },
 )
 
@@ -2082,7 +2084,7 @@ const scratch = new Uint8Array(16)
 
 export const sk_getsockopt = kfunc(
   'sk_getsockopt',
-  (sk: sock, _level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sk: sock, _level: number, optname: number, optval: number, optlen: ref<number>): number => {
     const sock = sk.sk_socket
     let len = optlen.v
     if (len < 0) return -E.EINVAL
@@ -2203,9 +2205,8 @@ export const sk_getsockopt = kfunc(
         put32(v, 4, cred?.uid ?? -1)
         put32(v, 8, cred?.gid ?? -1)
         spin_unlock(sk.sk_peer_lock)
-        optval.set(v.subarray(0, len))
         optlen.v = len
-        return 0
+        return copy_to_sockptr(optval, v, len)
       }
       case S.SO_PEERPIDFD:
       case S.SO_PEERGROUPS:
@@ -2216,9 +2217,8 @@ export const sk_getsockopt = kfunc(
         lv = sock.ops.getname(sock, address, 2)
         if (lv < 0) return -E.ENOTCONN
         if (lv < len) return -E.EINVAL
-        optval.set(address.bytes.subarray(0, len))
         optlen.v = len
-        return 0
+        return copy_to_sockptr(optval, address.bytes, len)
       }
       case S.SO_ACCEPTCONN:
         val = sk.skc_state === C.TCP_LISTEN ? 1 : 0
@@ -2284,9 +2284,8 @@ export const sk_getsockopt = kfunc(
         len = Math.min(len, meminfo.length * 4)
         const all = new Uint8Array(meminfo.length * 4)
         for (let i = 0; i < meminfo.length; i++) put32(all, 4 * i, meminfo[i] ?? 0)
-        optval.set(all.subarray(0, len))
         optlen.v = len
-        return 0
+        return copy_to_sockptr(optval, all, len)
       }
       case S.SO_INCOMING_NAPI_ID:
         val = sk.sk_napi_id < 2 ? 0 : sk.sk_napi_id
@@ -2328,9 +2327,8 @@ export const sk_getsockopt = kfunc(
     }
     put32(v, 0, val)
     if (len > lv) len = lv
-    optval.set(v.subarray(0, len))
     optlen.v = len
-    return 0
+    return copy_to_sockptr(optval, v, len)
   },
 )
 
@@ -2482,7 +2480,7 @@ export const sock_no_recvmsg = kfunc(
 
 export const sock_common_getsockopt = kfunc(
   'sock_common_getsockopt',
-  (sock: socket, level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sock: socket, level: number, optname: number, optval: number, optlen: ref<number>): number => {
     const sk = sock.sk as sock
     const { getsockopt } = sk.skc_prot
     if (getsockopt === undefined) return -E.EOPNOTSUPP

@@ -20,12 +20,14 @@ import {
   fib_rules_lookup,
   type fib_rules_ops,
 } from '../core/fib_rules.ts'
+import { l3mdev_update_flow } from '../l3mdev/l3mdev.ts'
 import { fib_get_table, fib_rules_register, fib_unmerge } from './fib_frontend.ts'
 import { fib_table_lookup } from './fib_trie.ts'
 import { rt_cache_flush } from './route.ts'
 
 const __fib_lookup = kfunc('__fib_lookup', (n: net, flp: flowi4, res: fib_result, flags: number): number => {
   const arg: fib_lookup_arg = { result: res, flags, rule: null }
+  l3mdev_update_flow(n, flp)
   const err = fib_rules_lookup(fib4_rules(n), flp, 0, arg)
   res.tclassid = 0
   return err === -ESRCH ? -ENETUNREACH : err

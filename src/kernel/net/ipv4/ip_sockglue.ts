@@ -63,6 +63,7 @@ import { skb_rtable } from '../../include/net/route.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { call_rcu, kfree_rcu, rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { csum_sub } from '../../lib/checksum.ts'
+import { copy_to_sockptr } from '../../lib/usercopy.ts'
 import { kfree, kmalloc } from '../../mm/slub.ts'
 import { skb_copy_datagram_msg } from '../core/datagram.ts'
 import { dev_get_by_index, dev_put } from '../core/dev.ts'
@@ -661,15 +662,14 @@ export const ip_setsockopt = kfunc(
   },
 )
 
-const copy_to = (optval: Uint8Array, optlen: ref<number>, from: Uint8Array, len: number): number => {
+const copy_to = (optval: number, optlen: ref<number>, from: Uint8Array, len: number): number => {
   optlen.v = len
-  optval.set(from.subarray(0, len))
-  return 0
+  return copy_to_sockptr(optval, from, len)
 }
 
 export const do_ip_getsockopt = kfunc(
   'do_ip_getsockopt',
-  (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sk: sock, level: number, optname: number, optval: number, optlen: ref<number>): number => {
     const inet = inet_sk(sk)
     if (level !== SOL_IP) return -EOPNOTSUPP
     const len = optlen.v
@@ -718,7 +718,8 @@ export const do_ip_getsockopt = kfunc(
       case IN.IP_PKTOPTIONS: {
         if (sk.sk_type !== SOCK_STREAM) return -ENOPROTOOPT
         const msg = new msghdr()
-        msg.msg_control = optval
+        msg.msg_control_is_user = true
+        msg.msg_control_user = optval
         msg.msg_controllen = len
         if (inet_test_bit(F.INET_FLAGS_PKTINFO, sk)) {
           const info = new Uint8Array(12)
@@ -754,6 +755,6 @@ export const do_ip_getsockopt = kfunc(
 
 export const ip_getsockopt = kfunc(
   'ip_getsockopt',
-  (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number =>
+  (sk: sock, level: number, optname: number, optval: number, optlen: ref<number>): number =>
     do_ip_getsockopt(sk, level, optname, optval, optlen),
 )

@@ -10,6 +10,7 @@ import type { dst_entry } from '../../include/net/dst.ts'
 import { FLOWI_FLAG_ANYSRC, flowi4 } from '../../include/net/flow.ts'
 import { inet_sk_flowi_flags } from '../../include/net/inet_sock.ts'
 import type { net } from '../../include/net/net_namespace.ts'
+import type { rtable } from '../../include/net/route.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { skb_dst_drop, skb_dst_set } from '../core/dst.ts'
 import { pskb_expand_head } from '../core/skbuff.ts'
@@ -54,4 +55,9 @@ export const ip_route_me_harder = kfunc(
       return -ENOMEM
     return 0
   },
+)
+
+/** a route for whoever has only addresses; or an error */
+export const nf_ip_route = kfunc('nf_ip_route', (n: net, fl4: flowi4, _strict: boolean): rtable | number =>
+  ip_route_output_key(n, fl4),
 )

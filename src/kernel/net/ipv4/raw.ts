@@ -87,6 +87,7 @@ import { spin_lock, spin_lock_bh, spin_unlock, spin_unlock_bh } from '../../kern
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { csum_block_add, csum_partial_copy_nocheck, ip_fast_csum } from '../../lib/checksum.ts'
 import { _copy_from_iter, copy_from_iter_full } from '../../lib/iov_iter.ts'
+import { copy_to_sockptr } from '../../lib/usercopy.ts'
 import { kfree } from '../../mm/slub.ts'
 import { security_sk_classify_flow } from '../../security/security.ts'
 import { skb_copy_datagram_msg, skb_free_datagram, skb_recv_datagram } from '../core/datagram.ts'
@@ -615,7 +616,7 @@ const raw_setsockopt = kfunc(
 
 const raw_getsockopt = kfunc(
   'raw_getsockopt',
-  (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sk: sock, level: number, optname: number, optval: number, optlen: ref<number>): number => {
     if (level !== SOL_RAW) return ip_getsockopt(sk, level, optname, optval, optlen)
     if (optname !== ICMP_FILTER) return -ENOPROTOOPT
     if (inet_sk(sk).inet_num !== IPPROTO_ICMP) return -EOPNOTSUPP
@@ -623,8 +624,7 @@ const raw_getsockopt = kfunc(
     optlen.v = Math.min(optlen.v, 4)
     const b = new Uint8Array(4)
     new DataView(b.buffer).setUint32(0, raw_sk(sk).filter >>> 0, true)
-    optval.set(b.subarray(0, optlen.v))
-    return 0
+    return copy_to_sockptr(optval, b, optlen.v)
   },
 )
 

@@ -197,7 +197,9 @@ import { current, signal_pending } from '../../kernel/sched/core.ts'
 import { local_bh_disable, local_bh_enable } from '../../kernel/softirq.ts'
 import { jiffies, jiffies_to_msecs, jiffies_to_usecs, usecs_to_jiffies } from '../../kernel/time/timer.ts'
 import { _copy_to_iter } from '../../lib/iov_iter.ts'
+import { copy_to_sockptr } from '../../lib/usercopy.ts'
 import { page_ref_inc, put_page } from '../../mm/page_alloc.ts'
+import { check_object_size } from '../../mm/usercopy.ts'
 import { skb_copy_datagram_msg } from '../core/datagram.ts'
 import { dst_release } from '../core/dst.ts'
 import { net_hotdata } from '../core/hotdata.ts'
@@ -1931,8 +1933,9 @@ export const tcp_set_window_clamp = kfunc('tcp_set_window_clamp', (sk: sock, val
   return 0
 })
 
-/** strncpy_from_sockptr(): up to the first NUL */
+/** strncpy_from_sockptr(): up to the first NUL; strncpy_from_user() has no tracing site, what it checks has */
 const option_string = (optval: Uint8Array, max: number): string => {
+  check_object_size(new Uint8Array(max), max, false)
   let s = ''
   for (let i = 0; i < max && optval[i]; i++) s += String.fromCharCode(optval[i] ?? 0)
   return s
@@ -1954,12 +1957,14 @@ export const do_tcp_setsockopt = kfunc(
         sockopt_release_sock(sk)
         return err
       }
-      case T.TCP_ULP:
+      case T.TCP_ULP: {
         if (optlen < 1) return -EINVAL
+        const name = option_string(optval, Math.min(TCP_ULP_NAME_MAX - 1, optlen))
         sockopt_lock_sock(sk)
-        err = tcp_set_ulp(sk, option_string(optval, Math.min(TCP_ULP_NAME_MAX - 1, optlen)))
+        err = tcp_set_ulp(sk, name)
         sockopt_release_sock(sk)
         return err
+      }
       case T.TCP_FASTOPEN_KEY:
         if (optlen !== TCP_FASTOPEN_KEY_LENGTH && optlen !== TCP_FASTOPEN_KEY_BUF_LENGTH) return -EINVAL
         return tcp_fastopen_reset_cipher(
@@ -2239,10 +2244,10 @@ export const tcp_get_info = kfunc('tcp_get_info', (sk: sock, info: tcp_info): vo
   unlock_sock_fast(sk, slow)
 })
 
-/** fills `optval` and sets `optlen` to what the option has */
+/** copies to `optval` and sets `optlen` to what the option has */
 export const do_tcp_getsockopt = kfunc(
   'do_tcp_getsockopt',
-  (sk: sock, _level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sk: sock, _level: number, optname: number, optval: number, optlen: ref<number>): number => {
     const icsk = inet_csk(sk)
     const tp = tcp_sk(sk)
     const { ipv4 } = sock_net(sk)
@@ -2374,7 +2379,11 @@ export const do_tcp_getsockopt = kfunc(
             sockopt_release_sock(sk)
             return -EINVAL
           }
-          put_option(optval, optlen, saved)
+          const err = put_option(optval, optlen, saved)
+          if (err) {
+            sockopt_release_sock(sk)
+            return err
+          }
           tcp_saved_syn_free(tp)
         } else optlen.v = 0
         sockopt_release_sock(sk)
@@ -2394,15 +2403,14 @@ export const do_tcp_getsockopt = kfunc(
 )
 
 /** as much of an option's value as the caller has room for */
-function put_option(optval: Uint8Array, optlen: ref<number>, value: Uint8Array): number {
+function put_option(optval: number, optlen: ref<number>, value: Uint8Array): number {
   optlen.v = Math.min(optlen.v, value.length)
-  optval.set(value.subarray(0, optlen.v))
-  return 0
+  return copy_to_sockptr(optval, value, optlen.v)
 }
 
 export const tcp_getsockopt = kfunc(
   'tcp_getsockopt',
-  (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sk: sock, level: number, optname: number, optval: number, optlen: ref<number>): number => {
     if (level !== SOL_TCP) {
       const { getsockopt } = inet_csk(sk).icsk_af_ops
       if (tracer.on) traceIndirect('icsk->icsk_af_ops->getsockopt', nameOf(getsockopt))

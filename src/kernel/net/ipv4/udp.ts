@@ -164,6 +164,7 @@ import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
 import { cond_resched } from '../../kernel/sched/core.ts'
 import { CSUM_MANGLED_0, csum_add, csum_partial, csum_tcpudp_magic, csum_tcpudp_nofold } from '../../lib/checksum.ts'
 import { copy_to_iter_full } from '../../lib/iov_iter.ts'
+import { copy_to_sockptr } from '../../lib/usercopy.ts'
 import { kfree } from '../../mm/slub.ts'
 import { security_sk_classify_flow } from '../../security/security.ts'
 import {
@@ -1946,7 +1947,7 @@ export const udp_setsockopt = kfunc(
 
 export const udp_lib_getsockopt = kfunc(
   'udp_lib_getsockopt',
-  (sk: sock, _level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sk: sock, _level: number, optname: number, optval: number, optlen: ref<number>): number => {
     const up = udp_sk(sk)
     if (optlen.v < 0) return -EINVAL
     const len = Math.min(optlen.v, 4)
@@ -1980,14 +1981,13 @@ export const udp_lib_getsockopt = kfunc(
         return -ENOPROTOOPT
     }
     optlen.v = len
-    optval.set(new Uint8Array([val, val >> 8, val >> 16, val >> 24]).subarray(0, len))
-    return 0
+    return copy_to_sockptr(optval, new Uint8Array([val, val >> 8, val >> 16, val >> 24]), len)
   },
 )
 
 export const udp_getsockopt = kfunc(
   'udp_getsockopt',
-  (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number =>
+  (sk: sock, level: number, optname: number, optval: number, optlen: ref<number>): number =>
     level === SOL_UDP
       ? udp_lib_getsockopt(sk, level, optname, optval, optlen)
       : ip_getsockopt(sk, level, optname, optval, optlen),

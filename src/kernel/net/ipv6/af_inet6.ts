@@ -143,6 +143,7 @@ import { ip6_dst_lookup_flow } from './ip6_output.ts'
 import { igmp6_init, igmp6_late_init, ipv6_sock_ac_close, ipv6_sock_mc_close } from './mcast.ts'
 import { ndisc_init } from './ndisc.ts'
 import { nf_send_reset6, nf_send_unreach6 } from './netfilter/nf_reject_ipv6.ts'
+import { ip6_route_me_harder } from './netfilter.ts'
 import { inet6_protos_init } from './protocol.ts'
 import { rawv6_prot, rawv6_prot_init } from './raw.ts'
 import { ipv6_frag_init } from './reassembly.ts'
@@ -545,7 +546,7 @@ export function inet6_init(): void {
   fill_operations()
   inet6_protos_init()
   inet6_hashtables_init()
-  ipv6_stub_set({ udpv6_encap_enable, inet6_ehashfn, ipv6_recv_error, nf_send_reset6, nf_send_unreach6 })
+  ipv6_stub_set({ udpv6_encap_enable, inet6_ehashfn, ip6_route_me_harder, ipv6_recv_error, nf_send_reset6, nf_send_unreach6 })
   tcpv6_prot_init()
   udpv6_prot_init()
   rawv6_prot_init()

@@ -58,6 +58,7 @@ import {
 } from '../../include/net/inet_sock.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
+import { copy_to_sockptr } from '../../lib/usercopy.ts'
 import { dev_get_by_index } from '../core/dev.ts'
 import { dst_mtu } from '../core/dst.ts'
 import { __skb_queue_purge } from '../core/skbuff.ts'
@@ -237,7 +238,7 @@ export const ipv6_setsockopt = kfunc(
 
 const do_ipv6_getsockopt = kfunc(
   'do_ipv6_getsockopt',
-  (sk: sock, _level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sk: sock, _level: number, optname: number, optval: number, optlen: ref<number>): number => {
     const np = inet6_sk(sk)
     let val = 0
     const flag = (f: number): number => (inet_test_bit(f, sk) ? 1 : 0)
@@ -298,14 +299,13 @@ const do_ipv6_getsockopt = kfunc(
       }
     const len = Math.min(4, optlen.v)
     optlen.v = len
-    optval.set(new Uint8Array([val, val >> 8, val >> 16, val >> 24]).subarray(0, len))
-    return 0
+    return copy_to_sockptr(optval, new Uint8Array([val, val >> 8, val >> 16, val >> 24]), len)
   },
 )
 
 export const ipv6_getsockopt = kfunc(
   'ipv6_getsockopt',
-  (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sk: sock, level: number, optname: number, optval: number, optlen: ref<number>): number => {
     if (level === SOL_IP && sk.sk_type !== SOCK_RAW) return ip_getsockopt(sk, level, optname, optval, optlen)
     return level === SOL_IPV6 ? do_ipv6_getsockopt(sk, level, optname, optval, optlen) : -ENOPROTOOPT
   },

@@ -95,6 +95,7 @@ import {
   csum_sub,
 } from '../../lib/checksum.ts'
 import { _copy_from_iter } from '../../lib/iov_iter.ts'
+import { copy_to_sockptr } from '../../lib/usercopy.ts'
 import { security_sk_classify_flow } from '../../security/security.ts'
 import {
   skb_copy_and_csum_datagram_msg,
@@ -653,12 +654,11 @@ const rawv6_setsockopt = kfunc(
 
 const rawv6_getsockopt = kfunc(
   'rawv6_getsockopt',
-  (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sk: sock, level: number, optname: number, optval: number, optlen: ref<number>): number => {
     const rp = raw6_sk(sk)
     const put = (bytes: Uint8Array): number => {
       optlen.v = Math.min(optlen.v, bytes.length)
-      optval.set(bytes.subarray(0, optlen.v))
-      return 0
+      return copy_to_sockptr(optval, bytes, optlen.v)
     }
     if (level === SOL_ICMPV6) {
       if (inet_sk(sk).inet_num !== IPPROTO_ICMPV6) return -EOPNOTSUPP

@@ -993,7 +993,7 @@ const udpv6_setsockopt = kfunc(
 )
 const udpv6_getsockopt = kfunc(
   'udpv6_getsockopt',
-  (sk: sock, level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number =>
+  (sk: sock, level: number, optname: number, optval: number, optlen: ref<number>): number =>
     level === SOL_UDP
       ? udp_lib_getsockopt(sk, level, optname, optval, optlen)
       : ipv6_getsockopt(sk, level, optname, optval, optlen),

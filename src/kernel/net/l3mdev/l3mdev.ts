@@ -2,6 +2,7 @@ import { kfunc } from '../../../trace/kfunc.ts'
 import { IFF_L3MDEV_SLAVE } from '../../include/generated/enums.ts'
 import type { net_device } from '../../include/linux/netdevice.ts'
 import type { sk_buff } from '../../include/linux/skbuff.ts'
+import { flowi4, type flowi6 } from '../../include/net/flow.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { sock } from '../../include/net/sock.ts'
 import { rcu_read_lock, rcu_read_unlock } from '../../kernel/rcu.ts'
@@ -23,11 +24,13 @@ export const l3mdev_master_dev_rcu = kfunc('l3mdev_master_dev_rcu', (dev: net_de
   return netif_is_l3_master(dev) ? dev : null
 })
 
-export const l3mdev_master_ifindex_rcu = kfunc('l3mdev_master_ifindex_rcu', (dev: net_device | null): number => {
+/** l3mdev_master_ifindex_rcu() where this file itself asks: inlined there */
+function master_ifindex(dev: net_device | null): number {
   if (dev === null) return 0
   if (netif_is_l3_master(dev)) return dev.ifindex
   return netif_is_l3_slave(dev) ? (dev.master?.ifindex ?? 0) : 0
-})
+}
+export const l3mdev_master_ifindex_rcu = kfunc('l3mdev_master_ifindex_rcu', master_ifindex)
 
 export const l3mdev_master_ifindex = kfunc('l3mdev_master_ifindex', (dev: net_device | null): number => {
   rcu_read_lock()
@@ -78,26 +81,28 @@ export const l3mdev_fib_table_by_index = kfunc('l3mdev_fib_table_by_index', (n: 
 })
 
 /** routing by VRF: the flow's devices give the table. No VRF rule exists until somebody makes a VRF device. */
-export const l3mdev_update_flow = kfunc(
-  'l3mdev_update_flow',
-  (n: net, fl: { flowi_oif: number; flowi_iif: number; flowi_l3mdev: number }): void => {
-    rcu_read_lock()
-    if (fl.flowi_oif) {
-      const dev = dev_get_by_index_rcu(n, fl.flowi_oif)
-      if (dev !== null) {
-        if (!fl.flowi_l3mdev) fl.flowi_l3mdev = l3mdev_master_ifindex_rcu(dev)
-        if (netif_is_l3_master(dev)) fl.flowi_oif = 0
-        rcu_read_unlock()
-        return
-      }
+export const l3mdev_update_flow = kfunc('l3mdev_update_flow', (n: net, fl: flowi4 | flowi6): void => {
+  // the fields that all flows have in common
+  const four = fl instanceof flowi4
+  const oif = four ? fl.flowi4_oif : fl.flowi6_oif
+  const iif = four ? fl.flowi4_iif : fl.flowi6_iif
+  let l3mdev = four ? fl.flowi4_l3mdev : fl.flowi6_l3mdev
+  rcu_read_lock()
+  const out = oif ? dev_get_by_index_rcu(n, oif) : null
+  if (out !== null) {
+    if (!l3mdev) l3mdev = master_ifindex(out)
+    if (netif_is_l3_master(out)) {
+      if (four) fl.flowi4_oif = 0
+      else fl.flowi6_oif = 0
     }
-    if (fl.flowi_iif > 1 && !fl.flowi_l3mdev) {
-      const dev = dev_get_by_index_rcu(n, fl.flowi_iif)
-      if (dev !== null) fl.flowi_l3mdev = l3mdev_master_ifindex_rcu(dev)
-    }
-    rcu_read_unlock()
-  },
-)
+  } else if (iif > 1 && !l3mdev) {
+    const dev = dev_get_by_index_rcu(n, iif)
+    if (dev !== null) l3mdev = master_ifindex(dev)
+  }
+  if (four) fl.flowi4_l3mdev = l3mdev
+  else fl.flowi6_l3mdev = l3mdev
+  rcu_read_unlock()
+})
 
 const l3mdev_l3_rcv = kfunc('l3mdev_l3_rcv', (skb: sk_buff, proto: number): sk_buff | null => {
   const { dev } = skb

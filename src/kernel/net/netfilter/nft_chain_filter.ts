@@ -20,17 +20,11 @@ import {
   type nft_chain_type,
   nft_pktinfo,
 } from '../../include/net/netfilter/nf_tables.ts'
+import { IP6_FH_F_AUTH, ipv6_find_hdr } from '../ipv6/exthdrs_core.ts'
 import { nft_register_chain_type } from './nf_tables_api.ts'
 import { nft_do_chain } from './nf_tables_core.ts'
 
 const IP_OFFSET = 0x1fff
-const SIZEOF_IPV6HDR = 40
-// extension headers that may come before the transport header
-const NEXTHDR_HOP = 0
-const NEXTHDR_ROUTING = 43
-const NEXTHDR_FRAGMENT = 44
-const NEXTHDR_AUTH = 51
-const NEXTHDR_DEST = 60
 
 export const nft_set_pktinfo_ipv4 = kfunc('nft_set_pktinfo_ipv4', (pkt: nft_pktinfo): void => {
   const ip = ip_hdr(pkt.skb)
@@ -42,28 +36,14 @@ export const nft_set_pktinfo_ipv4 = kfunc('nft_set_pktinfo_ipv4', (pkt: nft_pkti
 
 /** finds the transport header behind the extension headers */
 export const nft_set_pktinfo_ipv6 = kfunc('nft_set_pktinfo_ipv6', (pkt: nft_pktinfo): void => {
-  const { bytes } = pkt.skb.head
-  let at = pkt.skb.network_header
-  let nexthdr = bytes[at + 6] as number
-  at += SIZEOF_IPV6HDR
-  let fragoff = 0
-  for (; fragoff === 0; ) {
-    let len: number
-    if (nexthdr === NEXTHDR_FRAGMENT) {
-      fragoff = (((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) & 0xfff8
-      len = 8
-    } else if (nexthdr === NEXTHDR_HOP || nexthdr === NEXTHDR_ROUTING || nexthdr === NEXTHDR_DEST)
-      len = ((bytes[at + 1] as number) + 1) * 8
-    else if (nexthdr === NEXTHDR_AUTH) len = ((bytes[at + 1] as number) + 2) * 4
-    else break
-    nexthdr = bytes[at] as number
-    at += len
-  }
-  if (at > pkt.skb.tail) return
+  const thoff = { v: 0 }
+  const frag_off = { v: 0 }
+  const protohdr = ipv6_find_hdr(pkt.skb, thoff, -1, frag_off, { v: IP6_FH_F_AUTH })
+  if (protohdr < 0 || thoff.v > 0xffff) return
   pkt.flags = NFT_PKTINFO_L4PROTO
-  pkt.tprot = nexthdr
-  pkt.thoff = at - pkt.skb.data
-  pkt.fragoff = fragoff
+  pkt.tprot = protohdr
+  pkt.thoff = thoff.v
+  pkt.fragoff = frag_off.v
 })
 
 const nft_do_chain_ipv4 = kfunc('nft_do_chain_ipv4', (priv: unknown, skb: sk_buff, state: nf_hook_state): number => {

@@ -1,3 +1,4 @@
+import { kfunc } from '../../../trace/kfunc.ts'
 import {
   NF_INET_FORWARD,
   NF_INET_LOCAL_IN,
@@ -29,36 +30,41 @@ interface nft_reject extends nft_expr {
   readonly icmp_code: number
 }
 /** codes of ICMP and of ICMPv6 for those that both have: no route, port, host, prohibited */
-const icmp_codes = [0, 3, 1, 13]
-const icmpv6_codes = [0, 4, 3, 1]
+const icmp_code_v4 = [0, 3, 1, 13]
+const icmp_code_v6 = [0, 4, 3, 1]
 
-const answer = (priv: nft_reject, regs: nft_regs, pkt: nft_pktinfo): void => {
-  if (nft_pf(pkt) === NFPROTO_IPV4) {
-    if (priv.type === NFT_REJECT_TCP_RST) nf_send_reset(nft_net(pkt), pkt.state.sk, pkt.skb, nft_hook(pkt))
-    else {
-      const code = priv.type === NFT_REJECT_ICMPX_UNREACH ? (icmp_codes[priv.icmp_code] ?? 0) : priv.icmp_code
-      nf_send_unreach(pkt.skb, code, nft_hook(pkt))
-    }
-  } else if (nft_pf(pkt) === NFPROTO_IPV6) {
-    // a packet of IPv6 is there: so is IPv6
-    const { nf_send_reset6, nf_send_unreach6 } = ipv6_stub()
-    if (priv.type === NFT_REJECT_TCP_RST) nf_send_reset6(nft_net(pkt), pkt.state.sk, pkt.skb, nft_hook(pkt))
-    else {
-      const code = priv.type === NFT_REJECT_ICMPX_UNREACH ? (icmpv6_codes[priv.icmp_code] ?? 0) : priv.icmp_code
-      nf_send_unreach6(nft_net(pkt), pkt.skb, code, nft_hook(pkt))
-    }
+const nft_reject_icmp_code = kfunc('nft_reject_icmp_code', (code: number): number => icmp_code_v4[code] ?? 0)
+const nft_reject_icmpv6_code = kfunc('nft_reject_icmpv6_code', (code: number): number => icmp_code_v6[code] ?? 0)
+
+const answer4 = (priv: nft_reject, pkt: nft_pktinfo): void => {
+  if (priv.type === NFT_REJECT_TCP_RST) nf_send_reset(nft_net(pkt), pkt.state.sk, pkt.skb, nft_hook(pkt))
+  else {
+    const code = priv.type === NFT_REJECT_ICMPX_UNREACH ? nft_reject_icmp_code(priv.icmp_code) : priv.icmp_code
+    nf_send_unreach(pkt.skb, code, nft_hook(pkt))
   }
+}
+const answer6 = (priv: nft_reject, pkt: nft_pktinfo): void => {
+  // a packet of IPv6 is there: so is IPv6
+  const { nf_send_reset6, nf_send_unreach6 } = ipv6_stub()
+  if (priv.type === NFT_REJECT_TCP_RST) nf_send_reset6(nft_net(pkt), pkt.state.sk, pkt.skb, nft_hook(pkt))
+  else {
+    const code = priv.type === NFT_REJECT_ICMPX_UNREACH ? nft_reject_icmpv6_code(priv.icmp_code) : priv.icmp_code
+    nf_send_unreach6(nft_net(pkt), pkt.skb, code, nft_hook(pkt))
+  }
+}
+const nft_reject_ipv4_eval = kfunc('nft_reject_ipv4_eval', (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
+  answer4(expr as nft_reject, pkt)
   regs.verdict.code = NF_DROP
-}
-const nft_reject_ipv4_eval = (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
-  answer(expr as nft_reject, regs, pkt)
-}
-const nft_reject_ipv6_eval = (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
-  answer(expr as nft_reject, regs, pkt)
-}
-const nft_reject_inet_eval = (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
-  answer(expr as nft_reject, regs, pkt)
-}
+})
+const nft_reject_ipv6_eval = kfunc('nft_reject_ipv6_eval', (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
+  answer6(expr as nft_reject, pkt)
+  regs.verdict.code = NF_DROP
+})
+const nft_reject_inet_eval = kfunc('nft_reject_inet_eval', (expr: nft_expr, regs: nft_regs, pkt: nft_pktinfo): void => {
+  if (nft_pf(pkt) === NFPROTO_IPV4) answer4(expr as nft_reject, pkt)
+  else if (nft_pf(pkt) === NFPROTO_IPV6) answer6(expr as nft_reject, pkt)
+  regs.verdict.code = NF_DROP
+})
 
 const hooks = [NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT, NF_INET_PRE_ROUTING]
 const ops = (evaluate: nft_expr_ops['eval']): nft_expr_ops => ({

@@ -69,6 +69,7 @@ import { spin_lock, spin_lock_bh, spin_unlock, spin_unlock_bh } from '../../kern
 import { declare_module } from '../../kernel/module/kmod.ts'
 import { rcu_read_lock, rcu_read_unlock, synchronize_net } from '../../kernel/rcu.ts'
 import { copy_from_iter_full, iov_iter_advance } from '../../lib/iov_iter.ts'
+import { copy_to_sockptr, get_user } from '../../lib/usercopy.ts'
 import {
   memcpy_from_msg,
   memcpy_to_msg,
@@ -1050,7 +1051,7 @@ const TPACKET_HDRLEN = [32, 32, 48]
 
 const packet_getsockopt = kfunc(
   'packet_getsockopt',
-  (sock: socket, level: number, optname: number, optval: Uint8Array, optlen: ref<number>): number => {
+  (sock: socket, level: number, optname: number, optval: number, optlen: ref<number>): number => {
     const sk = sock.sk as sock
     const po = pkt_sk(sk)
     if (level !== SOL_PACKET) return -ENOPROTOOPT
@@ -1091,7 +1092,9 @@ const packet_getsockopt = kfunc(
         break
       case P.PACKET_HDRLEN: {
         if (optlen.v < 4) return -EINVAL
-        const length = TPACKET_HDRLEN[new DataView(optval.buffer, optval.byteOffset).getInt32(0, true)]
+        const version = get_user(optval, 4)
+        if (version === -1) return -EFAULT
+        const length = TPACKET_HDRLEN[version]
         if (length === undefined) return -EINVAL
         val = length
         break
@@ -1121,8 +1124,7 @@ const packet_getsockopt = kfunc(
     }
     d.setUint32(0, val, true)
     optlen.v = Math.min(optlen.v, lv)
-    optval.set(data.subarray(0, optlen.v))
-    return 0
+    return copy_to_sockptr(optval, data, optlen.v)
   },
 )
 

@@ -1,9 +1,9 @@
 import { kfunc, nameOf } from '../../../trace/kfunc.ts'
 import { decide, traceIndirect, tracer } from '../../../trace/tracer.ts'
 import { get_random_u32 } from '../../drivers/char/random.ts'
-import { get_max_files, path_put } from '../../fs/file_table.ts'
+import { get_max_files } from '../../fs/file_table.ts'
 import { touch_atime } from '../../fs/inode.ts'
-import { kern_path, mknod_socket } from '../../fs/namei.ts'
+import { kern_path, mknod_socket, path_put } from '../../fs/namei.ts'
 import { mntget } from '../../fs/namespace.ts'
 import {
   CHECKSUM_UNNECESSARY,
