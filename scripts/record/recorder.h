@@ -159,6 +159,7 @@ static void open_tap(void) {
   int size = 256 << 20, one = 1;
   tap = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
   setsockopt(tap, SOL_SOCKET, SO_RCVBUFFORCE, &size, 4), setsockopt(tap, SOL_SOCKET, SO_TIMESTAMPNS, &one, 4);
+  setsockopt(tap, SOL_PACKET, PACKET_AUXDATA, &one, 4);
 }
 static void write_capture(void) {
   static char b[300000];
@@ -175,8 +176,14 @@ static void write_capture(void) {
     if (n < 0) break;
     if (a.sll_ifindex == lo && a.sll_pkttype != PACKET_OUTGOING) continue;
     struct timespec t = { 0, 0 };
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h))
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
       if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_TIMESTAMPNS) memcpy(&t, CMSG_DATA(h), sizeof t);
+      struct tpacket_auxdata *x = (void *)CMSG_DATA(h);
+      if (h->cmsg_level != SOL_PACKET || h->cmsg_type != PACKET_AUXDATA || !(x->tp_status & TP_STATUS_VLAN_VALID)) continue;
+      /* a VLAN's tag is beside the frame: it goes back behind the addresses */
+      unsigned short tag[] = { htons(x->tp_vlan_tpid), htons(x->tp_vlan_tci) };
+      memmove(b + 16, b + 12, n - 12), memcpy(b + 12, tag, 4), n += 4;
+    }
     unsigned record[] = { t.tv_sec, t.tv_nsec / 1000, n, n };
     fwrite(record, sizeof record, 1, f), fwrite(b, n, 1, f);
   }

@@ -1,22 +1,11 @@
-import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { type Levels, level, parts, type Row, score } from '../support/score.ts'
 import levels from './levels.json' with { type: 'json' }
 
-interface Row {
-  name: string
-  results: number
-  net: number
-  full: number
-  skb: number
-  wire: number
-  strangers: string[]
-  note: string
-}
-
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const known = levels as Record<string, { net: number; full: number; skb: number; wire: number }>
+const known: Levels = levels
 /** functions shown that the kernel's trace of that scenario has not, and why they are */
 const strangers: Record<string, RegExp> = {
   // the graph was recorded with a slow tracer: the first segment's ACK came before the option was set, and nothing was left to push
@@ -28,32 +17,16 @@ let rows: Row[] = []
 
 /** The recordings of a real Linux 6.12.117 against what skbtrace does: fixtures/score/score.mjs compares. */
 beforeAll(() => {
-  const r = spawnSync(
-    process.execPath,
-    [
-      'fixtures/score/score.mjs',
-      'fixtures/refs',
-      '--only',
-      Object.keys(known).join(','),
-      '--json',
-      '--',
-      process.execPath,
-      'bin/skbtrace.js',
-    ],
-    { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 },
-  )
-  rows = JSON.parse(r.stdout.split('\n')[0] ?? '[]') as Row[]
+  rows = score('fixtures/refs', Object.keys(known))
 }, 240_000)
 
 describe('each recording is met as well as it ever was', () => {
-  test.each(Object.entries(known))('%s', (name, level) => {
+  test.each(Object.entries(known))('%s', (name, reached) => {
     const row = rows.find((r) => r.name === name)
     expect(row?.note).toBe('')
     expect(row?.results).toBe(1)
     expect(row?.strangers.filter((f) => !strangers[name]?.test(f))).toEqual([])
-    // levels are in tenths of a per cent, rounded down
-    for (const part of ['net', 'full', 'skb', 'wire'] as const)
-      expect(Math.floor((row?.[part] ?? 0) * 1000), part).toBeGreaterThanOrEqual(level[part])
+    for (const part of parts) expect(level(row, part), part).toBeGreaterThanOrEqual(reached[part])
   })
 
   test('every recording that this version covers is among them', () => {
