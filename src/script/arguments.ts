@@ -98,20 +98,22 @@ export class Args {
     return this.#keep(this.process.map(this.#length(n, a.column), use === 'read' ? 'pattern' : 'untouched'))
   }
 
-  /** `[100,2000]` or one length: buffers that lie one after the other */
+  /** `[100,2000]` or one length: buffers that lie one after the other; EFAULT/N is none of that memory */
   vector(use: 'read' | 'write'): UserBuffer[] {
     const a = this.statement.args[this.#at]
     if (a?.arg.kind !== 'iovec') return [this.buffer(use)]
     this.#at++
-    const lengths = a.arg.lengths.map((n) => this.#length(n, a.column))
+    const { parts } = a.arg
+    for (const p of parts) this.#length(p.length, a.column)
     const whole = this.#keep(
       this.process.map(
-        lengths.reduce((s, n) => s + n, 0),
+        parts.reduce((s, p) => s + (p.fault ? 0 : p.length), 0),
         use === 'read' ? 'pattern' : 'untouched',
       ),
     )
     let address = whole.address
-    return lengths.map((length) => {
+    return parts.map(({ length, fault }) => {
+      if (fault) return this.process.unreadable(length)
       const b = { address, length }
       address += length
       return b

@@ -26,8 +26,8 @@ export type Arg =
   | { kind: 'packet'; device: string }
   /** htons(ETH_P_ALL): a name, or '' and a value */
   | { kind: 'htons'; name: string; value: number }
-  /** [100,2000,1996] */
-  | { kind: 'iovec'; lengths: number[] }
+  /** [100,2000,EFAULT/1996] */
+  | { kind: 'iovec'; parts: IovecPart[] }
   /** {1,0} */
   | { kind: 'struct'; values: number[] }
   /** EFAULT/4096 */
@@ -55,6 +55,12 @@ export interface CallStatement {
   args: PlacedArg[]
   /** network namespace, '' for the host's own */
   netns: string
+}
+
+/** A buffer of an iovec; `fault`: where the process may not read. */
+export interface IovecPart {
+  length: number
+  fault: boolean
 }
 
 /** A line that is a command of the host. */
@@ -238,11 +244,13 @@ function parseArg(r: Reader): Arg {
     return { kind: 'inet6', address: v6.slice(1, -1), port: parsePort(r) }
   }
   if (r.take('[')) {
-    const lengths: number[] = []
-    do lengths.push(parseNumber(r, 'a length'))
-    while (r.take(','))
+    const parts: IovecPart[] = []
+    do {
+      const fault = r.match(/EFAULT\//y) !== null
+      parts.push({ length: parseNumber(r, 'a length'), fault })
+    } while (r.take(','))
     r.expect(']', 'after the lengths of an iovec')
-    return { kind: 'iovec', lengths }
+    return { kind: 'iovec', parts }
   }
   if (r.take('{')) {
     const values: number[] = []

@@ -36,7 +36,16 @@ describe('the scenario language', () => {
       netns: 'peer',
       args: [
         { arg: { kind: 'names', names: ['c'] }, column: 15 },
-        { arg: { kind: 'iovec', lengths: [100, 2000] }, column: 18 },
+        {
+          arg: {
+            kind: 'iovec',
+            parts: [
+              { length: 100, fault: false },
+              { length: 2000, fault: false },
+            ],
+          },
+          column: 18,
+        },
         { arg: { kind: 'names', names: ['MSG_MORE', 'MSG_DONTWAIT'] } },
         { arg: { kind: 'inet', address: 0x0a000002, port: 5000 } },
         { arg: { kind: 'control', name: 'UDP_SEGMENT', value: 1000 } },

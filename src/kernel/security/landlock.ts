@@ -3,6 +3,7 @@ import { MSG_FASTOPEN } from '../include/generated/enums.ts'
 import type { file } from '../include/linux/fs.ts'
 import type { sockaddr, socket } from '../include/linux/net.ts'
 import type { msghdr } from '../include/linux/socket.ts'
+import type { sock } from '../include/net/sock.ts'
 import { put_pid } from '../kernel/pid.ts'
 
 // security/landlock/{net,fs,task}.c: attached to every kernel that has it; no process here is in a landlock domain
@@ -27,6 +28,7 @@ export const hook_socket_sendmsg = kfunc('hook_socket_sendmsg', (sock: socket, m
     return current_check_access_socket(sock, address, msg.msg_namelen, LANDLOCK_ACCESS_NET_CONNECT_TCP)
   return 0
 })
+export const hook_unix_stream_connect = kfunc('hook_unix_stream_connect', (sock: sock, other: sock, newsk: sock): number => 0)
 export const hook_unix_may_send = kfunc('hook_unix_may_send', (sock: socket | null, other: socket | null): number => 0)
 export const hook_file_alloc_security = kfunc('hook_file_alloc_security', (file: file): number => 0)
 const landlock_put_ruleset_deferred = kfunc('landlock_put_ruleset_deferred', (ruleset: null): void => {})

@@ -20,6 +20,7 @@ import {
   hook_socket_connect,
   hook_socket_sendmsg,
   hook_unix_may_send,
+  hook_unix_stream_connect,
 } from './landlock.ts'
 
 /**
@@ -102,9 +103,10 @@ export const security_capable = kfunc('security_capable', (cred: unknown, ns: un
   cap_capable(cred, ns, cap, opts),
 )
 
+export const security_inode_permission = kfunc('security_inode_permission', (inode: inode, mask: number): number => 0)
 export const security_unix_stream_connect = kfunc(
   'security_unix_stream_connect',
-  (sock: sock, other: sock, newsk: sock): number => 0,
+  (sock: sock, other: sock, newsk: sock): number => hook_unix_stream_connect(sock, other, newsk),
 )
 export const security_unix_may_send = kfunc('security_unix_may_send', (sock: socket | null, other: socket | null): number =>
   hook_unix_may_send(sock, other),

@@ -41,9 +41,15 @@ export const FMODE_NOWAIT = 0x8000000
 
 export const IOCB_NOWAIT = 8
 
+export const MAY_EXEC = 1
+export const MAY_WRITE = 2
+
+export const IOP_FASTPERM = 1
+
 export const S_IFMT = 0o170000
 export const S_IFSOCK = 0o140000
 export const S_IFREG = 0o100000
+export const S_IFDIR = 0o040000
 export const S_IFIFO = 0o010000
 export const S_IRWXUGO = 0o777
 export const S_NOATIME = 2

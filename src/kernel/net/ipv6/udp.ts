@@ -854,7 +854,12 @@ export const udpv6_sendmsg = kfunc('udpv6_sendmsg', (sk: sock, msg: msghdr, len:
   if (up.pending) {
     if (up.pending === AF_INET) return udp_sendmsg(sk, msg, len)
     lock_sock(sk)
-    if (up.pending) return append_data(sk, msg, len, ipc6, flowi_ip6(inet.cork.fl), null, corkreq, len)
+    if (up.pending) {
+      const err = append_data(sk, msg, len, ipc6, flowi_ip6(inet.cork.fl), null, corkreq, len)
+      // the cork holds the route
+      dst_release(null)
+      return err
+    }
     release_sock(sk)
   }
   const ulen = len + SIZEOF_UDPHDR

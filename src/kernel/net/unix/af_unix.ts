@@ -3,7 +3,7 @@ import { decide, traceIndirect, tracer } from '../../../trace/tracer.ts'
 import { get_random_u32 } from '../../drivers/char/random.ts'
 import { get_max_files } from '../../fs/file_table.ts'
 import { touch_atime } from '../../fs/inode.ts'
-import { kern_path, mknod_socket, path_put } from '../../fs/namei.ts'
+import { inode_permission, kern_path, LOOKUP_FOLLOW, mknod_socket, path_get, path_put } from '../../fs/namei.ts'
 import { mntget } from '../../fs/namespace.ts'
 import {
   CHECKSUM_UNNECESSARY,
@@ -59,7 +59,7 @@ import {
   EPROTOTYPE,
   ESOCKTNOSUPPORT,
 } from '../../include/linux/errno.ts'
-import { type inode, O_NONBLOCK, S_IFMT, S_IFSOCK } from '../../include/linux/fs.ts'
+import { type inode, MAY_WRITE, O_NONBLOCK, type path, S_IFMT, S_IFSOCK } from '../../include/linux/fs.ts'
 import { fs_initcall } from '../../include/linux/init.ts'
 import { list_add, list_del } from '../../include/linux/list.ts'
 import {
@@ -106,6 +106,7 @@ import {
   wake_up_interruptible_sync_poll,
 } from '../../kernel/sched/wait.ts'
 import { SIGPIPE, send_sig } from '../../kernel/signal.ts'
+import { shm_mnt } from '../../mm/shmem.ts'
 import { __kmalloc_noprof, kfree, kmalloc } from '../../mm/slub.ts'
 import { security_unix_may_send, security_unix_stream_connect } from '../../security/security.ts'
 import {
@@ -624,11 +625,17 @@ const unix_release = kfunc('unix_release', (sock: socket): number => {
 
 const unix_find_bsd = kfunc('unix_find_bsd', (sunaddr: sockaddr, addr_len: number, type: number): unix_sock | number => {
   unix_mkname_bsd(sunaddr, addr_len)
-  const path = kern_path(path_of(sunaddr))
-  if (IS_ERR(path)) return path
+  const path: path = { mnt: null, dentry: null }
+  const failed = kern_path(path_of(sunaddr), LOOKUP_FOLLOW, path)
+  if (failed) return failed
   const inode = path.dentry?.d_inode
   let sk: unix_sock | null = null
-  let err = -ECONNREFUSED
+  let err = inode ? inode_permission(null, inode, MAY_WRITE) : 0
+  if (err) {
+    path_put(path)
+    return err
+  }
+  err = -ECONNREFUSED
   if (inode && (inode.i_mode & S_IFMT) === S_IFSOCK) sk = unix_find_socket_byinode(inode)
   if (sk !== null) {
     if (sk.sk_type === type) {
@@ -718,8 +725,8 @@ const unix_bind_bsd = kfunc('unix_bind_bsd', (sk: unix_sock, sunaddr: sockaddr, 
   const old_hash = sk.sk_hash
   const new_hash = dentry.d_inode === null ? 0 : unix_bsd_hash(dentry.d_inode)
   unix_table_double_lock(net, old_hash, new_hash)
-  const root = kern_path(path_of(sunaddr))
-  if (!IS_ERR(root)) sk.path = root
+  dentry.d_count++
+  sk.path = { mnt: mntget(shm_mnt), dentry }
   __unix_set_addr_hash(net, sk, addr, new_hash)
   unix_table_double_unlock(net, old_hash, new_hash)
   unix_insert_bsd_socket(sk)
@@ -903,8 +910,8 @@ const unix_stream_connect = kfunc(
     newsk.listener = other
     newsk.sk_wq = newsk.peer_wq
     if (other.path.dentry !== null) {
-      other.path.dentry.d_count++
-      newsk.path = { mnt: other.path.mnt === null ? null : mntget(other.path.mnt), dentry: other.path.dentry }
+      path_get(other.path)
+      newsk.path = { ...other.path }
     }
     if (other.addr !== null) {
       other.addr.refcnt++
