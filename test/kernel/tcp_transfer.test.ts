@@ -156,6 +156,10 @@ describe('what a call returns', () => {
     expect(p.msg('sendmsg', lab.fd('c'), [b, p.unreadable(500)], 0, null, null)).toBe(-14)
     expect(p.vector('writev', lab.fd('c'), [b, b])).toBe(2000)
     expect(lab.run('recv(s, 4000, 0)')).toEqual(['2000'])
+    // what a page fragment of 32 KiB takes is sent or refused as a whole
+    expect(
+      lab.run('sendmsg(c, [100,EFAULT/100], 0)\nsendmsg(c, [40000,EFAULT/100], 0)\nwritev(c, [EFAULT/1,100])').slice(0, 3),
+    ).toEqual(['-1 EFAULT', '32768', '-1 EFAULT'])
   })
 
   test('no room without blocking: what fits, then EAGAIN; room again when the reader has read', () => {

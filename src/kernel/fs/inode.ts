@@ -1,8 +1,11 @@
 import { kfunc } from '../../trace/kfunc.ts'
 import {
   address_space,
+  bdi_writeback,
   type file,
   I_CLEAR,
+  I_DIRTY,
+  I_DIRTY_SYNC,
   I_FREEING,
   inode,
   type path,
@@ -34,10 +37,12 @@ const S_CTIME = 4
 
 let inode_cachep: kmem_cache
 let last_ino = 0
+let noop_wb = new bdi_writeback()
 
 core_initcall(() => {
   inode_cachep = kmem_cache_create('inode_cache', 608, 0, SLAB_RECLAIM_ACCOUNT | SLAB_PANIC | SLAB_ACCOUNT, null)
   last_ino = 0
+  noop_wb = new bdi_writeback()
 })
 
 /** the lock of the xarray behind i_pages */
@@ -186,12 +191,41 @@ const inode_update_timestamps = kfunc('inode_update_timestamps', (i: inode, flag
   return updated
 })
 
-/** a tmpfs has no place to write an inode to */
-const __mark_inode_dirty = kfunc('__mark_inode_dirty', (i: inode, flags: number): void => {})
+/** memory has none to write to */
+const inode_to_bdi = kfunc('inode_to_bdi', (i: inode): null => null)
+
+const __inode_attach_wb = kfunc('__inode_attach_wb', (i: inode, folio: null): void => {
+  // whether its device, and its file system, know whose pages they write
+  inode_to_bdi(i)
+  inode_to_bdi(i)
+  i.i_wb = noop_wb
+})
+
+const locked_inode_to_wb_and_lock_list = kfunc('locked_inode_to_wb_and_lock_list', (i: inode): bdi_writeback => {
+  const wb = i.i_wb ?? noop_wb
+  spin_unlock(i.i_lock)
+  spin_lock(wb.list_lock)
+  return wb
+})
+
+/** no inode here is hashed, so that none goes into the list of those to write */
+const __mark_inode_dirty = kfunc('__mark_inode_dirty', (i: inode, flags: number): void => {
+  if ((i.i_state & flags) === flags) return
+  spin_lock(i.i_lock)
+  const was_dirty = i.i_state & I_DIRTY
+  if (i.i_wb === null) __inode_attach_wb(i, null)
+  i.i_state |= flags
+  if (!was_dirty) {
+    const wb = locked_inode_to_wb_and_lock_list(i)
+    spin_lock(i.i_lock)
+    spin_unlock(wb.list_lock)
+  }
+  spin_unlock(i.i_lock)
+})
 
 const generic_update_time = kfunc('generic_update_time', (i: inode, flags: number): number => {
   const updated = inode_update_timestamps(i, flags)
-  __mark_inode_dirty(i, updated)
+  __mark_inode_dirty(i, updated ? I_DIRTY_SYNC : 0)
   return updated
 })
 

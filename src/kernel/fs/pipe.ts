@@ -8,6 +8,7 @@ import {
   FMODE_WRITE,
   type file,
   type file_operations,
+  I_DIRTY,
   IOCB_NOWAIT,
   type inode,
   type kiocb,
@@ -66,8 +67,8 @@ const SIZEOF_PIPE = 192
 const SIZEOF_PIPE_BUFFER = 40
 const WQ_FLAG_EXCLUSIVE = 1
 /** what a signal is about */
-const POLL_IN = 1
-const POLL_OUT = 2
+export const POLL_IN = 1
+export const POLL_OUT = 2
 
 let pipe_mnt: vfsmount
 
@@ -344,6 +345,8 @@ function get_pipe_inode(): inode | null {
     return null
   }
   inode.i_pipe = pipe
+  // nobody need mark it
+  inode.i_state = I_DIRTY
   pipe.files = 2
   pipe.readers = 1
   pipe.writers = 1

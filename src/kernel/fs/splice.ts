@@ -18,12 +18,13 @@ import { type bio_vec, ITER_SOURCE, MAX_RW_COUNT } from '../include/linux/uio.ts
 import { waitqueue_active } from '../include/linux/wait.ts'
 import { current, signal_pending } from '../kernel/sched/core.ts'
 import { wake_up_interruptible } from '../kernel/sched/wait.ts'
-import { SIGPIPE, send_sig } from '../kernel/signal.ts'
+import { SIGIO, SIGPIPE, send_sig } from '../kernel/signal.ts'
 import { iov_iter_bvec } from '../lib/iov_iter.ts'
 import { get_page, put_page } from '../mm/page_alloc.ts'
 import { sock_from_file, sock_sendmsg } from '../net/socket.ts'
+import { kill_fasync } from './fcntl.ts'
 import { file_accessed } from './inode.ts'
-import { alloc_pipe_info, pipe_lock, pipe_unlock, pipe_wait_readable, pipe_wait_writable } from './pipe.ts'
+import { alloc_pipe_info, POLL_IN, POLL_OUT, pipe_lock, pipe_unlock, pipe_wait_readable, pipe_wait_writable } from './pipe.ts'
 
 export const SPLICE_F_MOVE = 1
 export const SPLICE_F_NONBLOCK = 2
@@ -73,9 +74,11 @@ export const pipe_buf = (pipe: pipe_inode_info, slot: number): pipe_buffer => {
 
 const wakeup_pipe_readers = kfunc('wakeup_pipe_readers', (pipe: pipe_inode_info): void => {
   if (waitqueue_active(pipe.rd_wait)) wake_up_interruptible(pipe.rd_wait)
+  kill_fasync(pipe.fasync_readers, SIGIO, POLL_IN)
 })
 const wakeup_pipe_writers = kfunc('wakeup_pipe_writers', (pipe: pipe_inode_info): void => {
   if (waitqueue_active(pipe.wr_wait)) wake_up_interruptible(pipe.wr_wait)
+  kill_fasync(pipe.fasync_writers, SIGIO, POLL_OUT)
 })
 
 /** waits for something in the pipe; 1 when there is, otherwise what the call returns */

@@ -5,6 +5,7 @@ import { EFAULT, EINVAL } from '../include/linux/errno.ts'
 import {
   type file,
   type file_operations,
+  I_DIRTY,
   i_size_read,
   type inode,
   type kiocb,
@@ -52,6 +53,7 @@ export function shmem_new_file(length: number, what: contents): inode | null {
   inode.i_size = length
   inode.i_private = what
   inode.i_fop = shmem_file_operations
+  inode.i_state = I_DIRTY
   // whoever wrote it did so before it was opened: a tick ago, in microseconds
   inode.i_atime = inode.i_mtime = inode.i_ctime = current_time(inode) - TICK_US
   return inode

@@ -54,6 +54,9 @@ export const S_IFIFO = 0o010000
 export const S_IRWXUGO = 0o777
 export const S_NOATIME = 2
 
+export const I_DIRTY_SYNC = 1
+/** its times, what else it says, and its pages */
+export const I_DIRTY = 7
 export const I_NEW = 8
 export const I_FREEING = 0x20
 export const I_CLEAR = 0x40
@@ -92,6 +95,11 @@ export class vfsmount {
   }
 }
 
+/** include/linux/backing-dev-defs.h struct bdi_writeback: who writes inodes back */
+export class bdi_writeback {
+  readonly list_lock: spinlock_t = new spinlock_t()
+}
+
 /** include/linux/fs.h struct inode */
 export class inode {
   i_mode = 0
@@ -105,6 +113,7 @@ export class inode {
   i_count = 1
   i_state = 0
   i_opflags = 0
+  i_wb: bdi_writeback | null = null
   /** microseconds since 1970 */
   i_atime = 0
   i_mtime = 0

@@ -1607,7 +1607,7 @@ export const sock_init_data_uid = kfunc('sock_init_data_uid', (sock: socket | nu
 })
 
 export const sock_init_data = kfunc('sock_init_data', (sock: socket | null, sk: sock): void => {
-  const uid = sock !== null ? SOCK_INODE(sock).i_uid : 0
+  const uid = sock !== null ? SOCK_INODE(sock).i_uid : make_kuid(null, 0)
   sock_init_data_uid(sock, sk, uid)
 })
 
