@@ -26,6 +26,15 @@ describe('the scenario language', () => {
     )
   })
 
+  test('a part of an iovec may be memory that is not there', () => {
+    const [s] = parseScenario('writev(c, [100,EFAULT/20])')
+    const parts = [
+      { length: 100, fault: false },
+      { length: 20, fault: true },
+    ]
+    expect(s).toMatchObject({ args: [{ column: 8 }, { arg: { kind: 'iovec', parts } }] })
+  })
+
   test('arguments', () => {
     const [s] = parseScenario('> x = sendmsg(c, [100,2000], MSG_MORE|MSG_DONTWAIT, 10.0.0.2:5000, UDP_SEGMENT=1000) @peer')
     expect(s).toMatchObject({

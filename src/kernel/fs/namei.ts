@@ -141,7 +141,8 @@ const terminate_walk = kfunc('terminate_walk', (nd: nameidata): void => {
 /** a directory is there when a name needs it */
 const __d_lookup_rcu = kfunc(
   '__d_lookup_rcu',
-  (parent: dentry | null, name: string, seqp: boolean): dentry | null => names.get(name) ?? (seqp ? directory : null),
+  (parent: dentry | null, name: string, seqp: boolean): dentry | null =>
+    names.get(name) ?? (seqp || name === MOUNT_POINT ? directory : null),
 )
 
 const lookup_fast = kfunc('lookup_fast', (nd: nameidata): dentry | null => {
