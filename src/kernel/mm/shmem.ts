@@ -13,7 +13,7 @@ import {
   super_block,
   vfsmount,
 } from '../include/linux/fs.ts'
-import { fs_initcall } from '../include/linux/init.ts'
+import { subsys_initcall } from '../include/linux/init.ts'
 import type { page } from '../include/linux/mm_types.ts'
 import { pipe_full, type pipe_inode_info, pipe_occupancy } from '../include/linux/pipe_fs_i.ts'
 import type { ref } from '../include/linux/types.ts'
@@ -138,7 +138,7 @@ const shmem_file_operations: file_operations = {
   splice_read: shmem_file_splice_read,
 }
 
-fs_initcall(() => {
+subsys_initcall(() => {
   shm_mnt = new vfsmount(new super_block('tmpfs', {}, null))
   shm_mnt.mnt_flags = MNT_RELATIME
 })
