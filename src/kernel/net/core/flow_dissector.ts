@@ -13,6 +13,7 @@ import {
 } from '../../include/generated/enums.ts'
 import { ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6 } from '../../include/linux/if_ether.ts'
 import { skb_vlan_tag_present, VLAN_HLEN } from '../../include/linux/if_vlan.ts'
+import { NEXTHDR_DEST, NEXTHDR_FRAGMENT, NEXTHDR_HOP, NEXTHDR_ROUTING } from '../../include/linux/in6.ts'
 import { subsys_initcall } from '../../include/linux/init.ts'
 import { put_be32 } from '../../include/linux/ip.ts'
 import { siphash_key_t } from '../../include/linux/siphash.ts'
@@ -52,10 +53,6 @@ const FLOW_DISSECTOR_F_STOP_AT_FLOW_LABEL = 2
 export const FLOW_DISSECTOR_F_STOP_AT_ENCAP = 4
 /** headers within headers that are followed */
 const MAX_FLOW_DISSECT_HDRS = 15
-const NEXTHDR_HOP = 0
-const NEXTHDR_ROUTING = 43
-const NEXTHDR_FRAGMENT = 44
-const NEXTHDR_DEST = 60
 
 /** struct flow_keys: what tells one flow from another. `thoff` is from the start of the data. */
 export class flow_keys {

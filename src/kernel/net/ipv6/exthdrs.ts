@@ -4,7 +4,6 @@ import {
   SKB_DROP_REASON_PKT_TOO_SMALL,
   SKB_DROP_REASON_UNHANDLED_PROTO,
 } from '../../include/generated/enums.ts'
-import { EBADMSG, ENOENT } from '../../include/linux/errno.ts'
 import { ICMPV6_HDR_FIELD, ICMPV6_UNK_OPTION } from '../../include/linux/icmpv6.ts'
 import {
   IPV6_MAXPLEN,
@@ -59,100 +58,6 @@ export const ipv6_dup_options = kfunc('ipv6_dup_options', (_sk: sock, opt: ipv6_
 export const ipv6_fixup_options = kfunc(
   'ipv6_fixup_options',
   (_opt_space: ipv6_txoptions | null, opt: ipv6_txoptions | null): ipv6_txoptions | null => opt,
-)
-
-const ipv6_ext_hdrs: ReadonlySet<number> = new Set([0, 43, 44, 51, 59, 60])
-// the build's tables leave out what net/ipv6/exthdrs_core.c inlined, this among it: it is asked without a call here
-const is_ext_hdr = (nexthdr: number): boolean => ipv6_ext_hdrs.has(nexthdr)
-export const ipv6_ext_hdr = kfunc('ipv6_ext_hdr', is_ext_hdr)
-
-/** what follows the extension headers: its offset, and its number in `nexthdrp`; -1 when the packet ends before */
-export const ipv6_skip_exthdr = kfunc(
-  'ipv6_skip_exthdr',
-  (skb: sk_buff, first: number, nexthdrp: { v: number }, frag_offp: { v: number }): number => {
-    const b = skb.head.bytes
-    let start = first
-    let nexthdr = nexthdrp.v
-    frag_offp.v = 0
-    while (is_ext_hdr(nexthdr)) {
-      if (nexthdr === 59) return -1
-      const at = skb.data + start
-      if (at + 2 > skb.tail) return -1
-      let hdrlen = ((b[at + 1] ?? 0) + 1) << 3
-      if (nexthdr === 44) {
-        frag_offp.v = ((b[at + 2] ?? 0) << 8) | (b[at + 3] ?? 0)
-        if (frag_offp.v & ~7) break
-        hdrlen = 8
-      } else if (nexthdr === 51) hdrlen = ((b[at + 1] ?? 0) + 2) << 2
-      nexthdr = b[at] ?? 0
-      start += hdrlen
-    }
-    nexthdrp.v = nexthdr
-    return start
-  },
-)
-
-/** a header's first bytes lie in the head, or the packet is taken to end before it */
-const hdr_at = (skb: sk_buff, offset: number, len: number): number => {
-  const at = skb.data + offset
-  return at + len <= skb.tail ? at : -1
-}
-
-const NEXTHDR_ROUTING = 43
-const NEXTHDR_FRAGMENT = 44
-const NEXTHDR_AUTH = 51
-const IP6_FH_F_FRAG = 1
-const IP6_FH_F_AUTH = 2
-const IP6_FH_F_SKIP_RH = 4
-
-/** Looks for the header `target`, less than 0: the last one. @returns its number, and where it is in `offset`; -ENOENT, -EBADMSG */
-export const ipv6_find_hdr = kfunc(
-  'ipv6_find_hdr',
-  (skb: sk_buff, offset: { v: number }, target: number, fragoff: { v: number } | null, flags: { v: number } | null): number => {
-    const b = skb.head.bytes
-    let start = skb.network_header - skb.data + SIZEOF_IPV6HDR
-    let nexthdr = b[skb.network_header + 6] ?? 0
-    if (fragoff !== null) fragoff.v = 0
-    if (offset.v) {
-      const at = hdr_at(skb, offset.v, SIZEOF_IPV6HDR)
-      if (at < 0 || (b[at] ?? 0) >> 4 !== 6) return -EBADMSG
-      start = offset.v + SIZEOF_IPV6HDR
-      nexthdr = b[at + 6] ?? 0
-    }
-    for (;;) {
-      let found = nexthdr === target
-      if (!is_ext_hdr(nexthdr) || nexthdr === NEXTHDR_NONE) {
-        if (target < 0 || found) break
-        return -ENOENT
-      }
-      const at = hdr_at(skb, start, nexthdr === NEXTHDR_ROUTING || nexthdr === NEXTHDR_FRAGMENT ? 4 : 2)
-      if (at < 0) return -EBADMSG
-      const next = b[at] ?? 0
-      let hdrlen = ((b[at + 1] ?? 0) + 1) << 3
-      if (nexthdr === NEXTHDR_ROUTING && (flags?.v ?? 0) & IP6_FH_F_SKIP_RH && b[at + 3] === 0) found = false
-      if (nexthdr === NEXTHDR_FRAGMENT) {
-        if (flags !== null) flags.v |= IP6_FH_F_FRAG
-        const frag_off = (((b[at + 2] ?? 0) << 8) | (b[at + 3] ?? 0)) & ~7
-        if (frag_off) {
-          const last = target < 0 && (!is_ext_hdr(next) || next === NEXTHDR_NONE)
-          if (!last && !found) return -ENOENT
-          if (fragoff !== null) fragoff.v = frag_off
-          if (last) return next
-          break
-        }
-        hdrlen = 8
-      } else if (nexthdr === NEXTHDR_AUTH) {
-        if ((flags?.v ?? 0) & IP6_FH_F_AUTH && target < 0) break
-        hdrlen = ((b[at + 1] ?? 0) + 2) << 2
-      }
-      if (found) break
-      if (skb.len - start < hdrlen) return -EBADMSG
-      nexthdr = next
-      start += hdrlen
-    }
-    offset.v = start
-    return nexthdr
-  },
 )
 
 // ---- headers that come in

@@ -1,21 +1,61 @@
 import { kfunc } from '../../../trace/kfunc.ts'
 import { EBADMSG, ENOENT } from '../../include/linux/errno.ts'
-import { NEXTHDR_DEST, NEXTHDR_HOP, NEXTHDR_NONE } from '../../include/linux/in6.ts'
+import {
+  NEXTHDR_AUTH,
+  NEXTHDR_DEST,
+  NEXTHDR_FRAGMENT,
+  NEXTHDR_HOP,
+  NEXTHDR_NONE,
+  NEXTHDR_ROUTING,
+} from '../../include/linux/in6.ts'
 import { ipv6_hdr, SIZEOF_IPV6HDR } from '../../include/linux/ipv6.ts'
 import { type sk_buff, skb_network_offset } from '../../include/linux/skbuff.ts'
 import type { ref } from '../../include/linux/types.ts'
 
-const NEXTHDR_ROUTING = 43
-const NEXTHDR_FRAGMENT = 44
-const NEXTHDR_AUTH = 51
-const EXTENSIONS = [NEXTHDR_HOP, NEXTHDR_ROUTING, NEXTHDR_FRAGMENT, NEXTHDR_AUTH, NEXTHDR_NONE, NEXTHDR_DEST]
+const EXTENSIONS: ReadonlySet<number> = new Set([
+  NEXTHDR_HOP,
+  NEXTHDR_ROUTING,
+  NEXTHDR_FRAGMENT,
+  NEXTHDR_AUTH,
+  NEXTHDR_NONE,
+  NEXTHDR_DEST,
+])
+// the build's tables leave out what this file inlined, ipv6_ext_hdr() among it: here it is asked without a call
+const is_ext_hdr = (nexthdr: number): boolean => EXTENSIONS.has(nexthdr)
+export const ipv6_ext_hdr = kfunc('ipv6_ext_hdr', is_ext_hdr)
+
+/** what follows the extension headers: its offset, and its number in `nexthdrp`; -1 when the packet ends before */
+export const ipv6_skip_exthdr = kfunc(
+  'ipv6_skip_exthdr',
+  (skb: sk_buff, first: number, nexthdrp: ref<number>, frag_offp: ref<number>): number => {
+    const b = skb.head.bytes
+    let start = first
+    let nexthdr = nexthdrp.v
+    frag_offp.v = 0
+    while (is_ext_hdr(nexthdr)) {
+      if (nexthdr === NEXTHDR_NONE) return -1
+      const at = skb.data + start
+      if (at + 2 > skb.tail) return -1
+      let hdrlen = ((b[at + 1] ?? 0) + 1) << 3
+      if (nexthdr === NEXTHDR_FRAGMENT) {
+        frag_offp.v = ((b[at + 2] ?? 0) << 8) | (b[at + 3] ?? 0)
+        if (frag_offp.v & ~7) break
+        hdrlen = 8
+      } else if (nexthdr === NEXTHDR_AUTH) hdrlen = ((b[at + 1] ?? 0) + 2) << 2
+      nexthdr = b[at] ?? 0
+      start += hdrlen
+    }
+    nexthdrp.v = nexthdr
+    return start
+  },
+)
 
 // what ipv6_find_hdr() is asked for, and what it says
 export const IP6_FH_F_FRAG = 1
 export const IP6_FH_F_AUTH = 2
 export const IP6_FH_F_SKIP_RH = 4
 
-const last = (nexthdr: number): boolean => !EXTENSIONS.includes(nexthdr) || nexthdr === NEXTHDR_NONE
+const last = (nexthdr: number): boolean => !is_ext_hdr(nexthdr) || nexthdr === NEXTHDR_NONE
 
 /**
  * Looks for the header `target`, for the transport header if that is negative. `offset`: of an IPv6 header to begin at, 0 for the

@@ -87,7 +87,7 @@ import {
 import { ipv6_chk_addr, ipv6_dev_get_saddr } from './addrconf.ts'
 import { __ipv6_addr_needs_scope_id, ipv6_addr_type } from './addrconf_core.ts'
 import { ipv6_chk_acast_addr_src } from './anycast.ts'
-import { ipv6_ext_hdr, ipv6_skip_exthdr } from './exthdrs.ts'
+import { ipv6_ext_hdr, ipv6_skip_exthdr } from './exthdrs_core.ts'
 import { ip6_compute_pseudo } from './ip6_checksum.ts'
 import { ip6_append_data, ip6_dst_lookup, ip6_flush_pending_frames, ip6_push_pending_frames } from './ip6_output.ts'
 import { ndisc_rcv } from './ndisc.ts'

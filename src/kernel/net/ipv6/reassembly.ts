@@ -85,7 +85,7 @@ import {
   ip_frag_ecn_table,
 } from '../ipv4/inet_fragment.ts'
 import { ipv6_addr_type } from './addrconf_core.ts'
-import { ipv6_skip_exthdr } from './exthdrs.ts'
+import { ipv6_skip_exthdr } from './exthdrs_core.ts'
 import { icmpv6_param_prob, icmpv6_send } from './icmp.ts'
 import { INET6_PROTO_NOPOLICY, inet6_add_protocol } from './protocol.ts'
 

@@ -1,14 +1,13 @@
 import { kfunc } from '../../../trace/kfunc.ts'
+import { NEXTHDR_ROUTING } from '../../include/linux/in6.ts'
 import { type sk_buff, skb_reset_network_header } from '../../include/linux/skbuff.ts'
 import type { inet_skb_parm } from '../../include/net/ip.ts'
-import { ipv6_find_hdr } from './exthdrs.ts'
+import { ipv6_find_hdr } from './exthdrs_core.ts'
 
 // Nobody here makes a segment routing header (RFC 8754): it is looked for, and would be left alone.
 
-const IPPROTO_ROUTING = 43
-
 const seg6_get_srh = kfunc('seg6_get_srh', (skb: sk_buff, flags: number): null => {
-  ipv6_find_hdr(skb, { v: 0 }, IPPROTO_ROUTING, null, { v: flags })
+  ipv6_find_hdr(skb, { v: 0 }, NEXTHDR_ROUTING, null, { v: flags })
   return null
 })
 

@@ -3,7 +3,7 @@ import { ETH_P_IPV6, IPPROTO_TCP, IPPROTO_UDP, NF_INET_LOCAL_OUT } from '../../.
 import { ICMPV6_DEST_UNREACH } from '../../../include/linux/icmpv6.ts'
 import { IPPROTO_ICMPV6, IPV6_ADDR_UNICAST } from '../../../include/linux/in6.ts'
 import { ipv6_hdr, SIZEOF_IPV6HDR } from '../../../include/linux/ipv6.ts'
-import type { net_device } from '../../../include/linux/netdevice.ts'
+import { LL_MAX_HEADER, type net_device } from '../../../include/linux/netdevice.ts'
 import { type sk_buff, skb_dst, skb_reset_network_header, skb_reset_transport_header } from '../../../include/linux/skbuff.ts'
 import { GFP_ATOMIC } from '../../../include/linux/slab.ts'
 import { tcphdr } from '../../../include/linux/tcp.ts'
@@ -22,13 +22,11 @@ import { nf_ct_attach, nf_ct_set_closing } from '../../netfilter/core.ts'
 import { nf_ip6_checksum } from '../../netfilter/utils.ts'
 import { xfrm_lookup } from '../../xfrm/xfrm_policy.ts'
 import { ipv6_addr_type } from '../addrconf_core.ts'
-import { ipv6_skip_exthdr } from '../exthdrs.ts'
+import { ipv6_skip_exthdr } from '../exthdrs_core.ts'
 import { icmpv6_send } from '../icmp.ts'
 import { __nf_ip6_route } from '../netfilter.ts'
 import { ip6_dst_hoplimit, ip6_local_out } from '../output_core.ts'
 import { ip6_route_output } from '../route.ts'
-
-const LL_MAX_HEADER = 128
 
 /** where the transport header begins, from skb.data; negative when the packet has none whole */
 function transport(skb: sk_buff): { thoff: number; proto: number; fragment: boolean } {
