@@ -66,7 +66,7 @@ export class Runner {
 
   #command(s: CommandStatement): string {
     const command = this.#commands.get(s.name)
-    if (command === undefined) throw new ScenarioError(`'${s.name}' is not there yet`, s.line, 1)
+    if (command === undefined) throw new ScenarioError(`'${s.name}' is not there on this host`, s.line, 1)
     this.host.sleep(COMMAND_MS + (s.name === 'tc' ? this.#modprobe(s.words) : 0))
     const { status, stdout, stderr } = command(this.host, s.words, '')
     this.host.runDue()

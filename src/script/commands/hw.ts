@@ -15,11 +15,11 @@ const drivers = {
     probe: e1000_probe,
     mac: (end: number) => Uint8Array.of(0x52, 0x54, 0, 0, 0xe1, 1 + end),
     // Linux has IPv6 on until it is turned off: the cards of the recordings had sent a multicast listener report of 90 bytes each
-    // when their link came up. With IPv6 they do so here.
+    // when their link came up. With IPv6 they do so here, once it does.
     limit: 90,
     grown: false,
-    // its driver sees the link two seconds after the card was opened: soon after `hw`, as in the recordings
-    settles: 2026,
+    // its driver sees the link 2.04 s after the card was opened: when the host has its addresses, as in the recordings
+    lasts: 2026,
   },
   virtio_net: {
     probe: virtnet_probe,
@@ -27,7 +27,8 @@ const drivers = {
     // the driver keeps the byte queue limit while the device is down: in the recordings it had grown before
     limit: 65536,
     grown: true,
-    settles: 20,
+    // its link is up at once: what it says then is said
+    lasts: 20,
   },
 }
 const isDriver = (name: string): name is keyof typeof drivers => Object.hasOwn(drivers, name)
@@ -77,17 +78,17 @@ interface Limits {
   /** bytes that the byte queue limit begins with */
   readonly limit: number
   readonly grown: boolean
-  /** milliseconds until both ends of the cable hear each other, and what they say then is said */
-  readonly settles: number
+  /** milliseconds that the command takes */
+  readonly lasts: number
 }
 
-/** Opens the cards and lets the link come up: with IPv6, both say then to which groups they listen. */
-function bringUp(host: Host, devices: readonly net_device[], { limit, grown, settles }: Limits): number {
+/** Opens the cards. With IPv6 both say to which groups they listen when their link comes up. */
+function bringUp(host: Host, devices: readonly net_device[], { limit, grown, lasts }: Limits): number {
   for (const dev of devices) {
     const err = dev_open(dev)
     if (err < 0) return err
   }
-  host.sleep(settles)
+  host.sleep(lasts)
   for (const dev of devices) {
     const { dql } = netdev_get_tx_queue(dev, 0)
     if (dql.num_completed > 0 && !grown) continue

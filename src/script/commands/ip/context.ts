@@ -64,9 +64,10 @@ interface Prefix {
 
 const ip6Text = /^[0-9a-f]*:[0-9a-f:.]*(\/\d+)?$/i
 
-/** IPv6 belongs to somebody else: an address of it is named, not misread */
+/** an address of IPv6 where only IPv4 is meant is named, not misread */
 export function refuse6(word: string): void {
-  if (ip6Text.test(word)) fail(`Error: IPv6 is not there yet: ${word}`)
+  if (ip6Text.test(word))
+    fail(`Error: an IPv4 address is expected here rather than "${word}"; on this host "ip -6" has addr, and route add and del.`)
 }
 
 /** 10.0.0.0/24, 10.0.0.1, default, any, all; a short 10/8 is filled up with zeros as iproute2 does */

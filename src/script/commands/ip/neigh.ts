@@ -39,7 +39,7 @@ const order = ['incomplete', 'reachable', 'stale', 'delay', 'probe', 'failed', '
 /** `ip neigh add|change|replace|delete|show|flush` */
 export function ipNeighbour(c: Context, w: Words): string {
   const what = w.done ? 'show' : w.next()
-  if (c.family === 6) fail('Error: IPv6 is not there yet')
+  if (c.family === 6) fail('"ip -6 neigh" is not there on this host.')
   if ('add'.startsWith(what)) return change(c, w, NLM_F_CREATE | NLM_F_EXCL)
   if ('change'.startsWith(what) || what === 'chg') return change(c, w, NLM_F_REPLACE)
   if ('replace'.startsWith(what)) return change(c, w, NLM_F_CREATE | NLM_F_REPLACE)

@@ -140,7 +140,7 @@ function change(c: Context, w: Words, flags: number | null): string {
       } else mx.set(rtax, w.number(`"${word}" value is invalid`))
     } else if (word === 'src') cfg.fc_prefsrc = address(w)
     else if (word === 'via') {
-      if (w.take('inet6')) fail('Error: IPv6 is not there yet')
+      if (w.take('inet6')) fail('"via inet6" is not there on this host.')
       w.take('inet')
       cfg.fc_gw4 = address(w)
       cfg.fc_gw_family = AF_INET

@@ -25,7 +25,7 @@ const protocols: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17 }
 /** `ip rule list|add|delete|flush` */
 export function ipRule(c: Context, w: Words): string {
   const what = w.done ? 'list' : w.next()
-  if (c.family === 6) fail('Error: IPv6 is not there yet')
+  if (c.family === 6) fail('"ip -6 rule" is not there on this host.')
   if ('list'.startsWith(what) || 'lst'.startsWith(what) || 'show'.startsWith(what)) return list(c)
   if ('add'.startsWith(what)) return change(c, w, true)
   if ('delete'.startsWith(what)) return change(c, w, false)
