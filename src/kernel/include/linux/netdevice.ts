@@ -326,6 +326,8 @@ export const netdev_get_tx_queue = (dev: net_device, index: number): netdev_queu
 export const dev_net = (dev: net_device): net => dev.nd_net
 export const netdev_priv = <T>(dev: net_device): T => dev.priv as T
 export const netif_running = (dev: net_device): boolean => (dev.state & 1) !== 0
+/** headroom that is enough for the link header of any device */
+export const LL_MAX_HEADER = 128
 /** include/linux/netdevice.h LL_RESERVED_SPACE: headroom for the link header, rounded up to 16 and 16 more */
 export const LL_RESERVED_SPACE = (dev: net_device): number => ((dev.hard_header_len + dev.needed_headroom) & ~15) + 16
 export const HH_DATA_MOD = 16

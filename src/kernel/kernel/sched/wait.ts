@@ -168,10 +168,10 @@ export const autoremove_wake_function = kfunc(
   },
 )
 
-/** sleeps, unless woken since the entry was added; returns the jiffies that are left */
 /** kernel/kthread.c: nobody stops a process that is no thread of the kernel */
 const kthread_should_stop_or_park = kfunc('kthread_should_stop_or_park', (): boolean => false)
 
+/** sleeps, unless woken since the entry was added; returns the jiffies that are left */
 export const wait_woken = kfunc('wait_woken', (wq_entry: wait_queue_entry, mode: number, timeout: number): number => {
   set_current_state(mode)
   if (!(wq_entry.flags & WQ_FLAG_WOKEN) && !kthread_should_stop_or_park()) timeout = schedule_timeout(timeout)

@@ -16,7 +16,6 @@ import { module_init } from '../../include/linux/init.ts'
 import { type net_device, netdev_priv, netif_running } from '../../include/linux/netdevice.ts'
 import type { net } from '../../include/net/net_namespace.ts'
 import type { rtnl_link_attrs } from '../../include/net/rtnetlink.ts'
-
 import {
   call_netdevice_notifiers,
   netdev_notifier_info_to_dev,

@@ -1,7 +1,7 @@
 import { kfunc } from '../../../../trace/kfunc.ts'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../include/generated/enums.ts'
 import { ip_hdr, ip_hdrlen } from '../../../include/linux/ip.ts'
-import type { net_device } from '../../../include/linux/netdevice.ts'
+import { LL_MAX_HEADER, type net_device } from '../../../include/linux/netdevice.ts'
 import {
   CHECKSUM_PARTIAL,
   type sk_buff,
@@ -30,7 +30,6 @@ const ICMP_DEST_UNREACH = 3
 const IP_OFFSET = 0x1fff
 const IP_DF = 0x4000
 const ETH_P_IP = 0x0800
-const LL_MAX_HEADER = 128
 const RTCF_NO_ANSWER = 0x10000000 | 0x20000000
 const RTN_UNSPEC = 0
 
