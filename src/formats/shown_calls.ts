@@ -56,8 +56,7 @@ export abstract class ShownCalls {
   readonly #helpers: (number | undefined)[] = []
   readonly #traits: (number | undefined)[] = []
   readonly #contexts: Contexts
-  /** what comes back: by who it is and not by order, as a task that sleeps gives way to what was there before it */
-  readonly #interrupted = new Map<Execution, Interrupted>()
+  #interrupted: Interrupted[] = []
 
   // the frames that are shown or may be, outermost first; those below `open` have been opened
   protected depth = 0
@@ -156,7 +155,7 @@ export abstract class ShownCalls {
     this.#root = root === null ? this.#onlyBelow : (name) => name === root
     this.depth = this.open = this.#pruned = 0
     this.#quiet = -1
-    this.#interrupted.clear()
+    this.#interrupted = []
     this.stack.length = 0
     this.#newest = 0
     this.via = this.pointer = ''
@@ -239,16 +238,14 @@ export abstract class ShownCalls {
     const onTop = this.#contexts.switch(now, before)
     this.muted = !this.running.shown
     if (!this.recording) return
-    // nothing else goes on once it is over
-    if (onTop || before.kind === 'task') this.#interrupted.set(before, { pruned: this.#pruned, quiet: this.#quiet })
-    const was = this.#interrupted.get(now)
-    if (was !== undefined) {
-      this.#interrupted.delete(now)
+    if (!onTop) {
+      const was = this.#interrupted.pop()
+      if (was === undefined) return
       this.#pruned = was.pruned
       this.#quiet = was.quiet
       return
     }
-    if (!onTop) return
+    this.#interrupted.push({ pruned: this.#pruned, quiet: this.#quiet })
     // a softirq that the function itself runs belongs to it, as in ftrace
     if (now.kind !== 'softirq' || now.pid !== before.pid || this.path) this.#pruned = 0
     if (now.kind !== 'hardirq') this.#quiet = -1
