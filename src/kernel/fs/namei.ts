@@ -138,15 +138,16 @@ const terminate_walk = kfunc('terminate_walk', (nd: nameidata): void => {
   }
 })
 
-/** a directory is there when a name needs it */
 const __d_lookup_rcu = kfunc(
   '__d_lookup_rcu',
-  (parent: dentry | null, name: string, seqp: boolean): dentry | null =>
-    names.get(name) ?? (seqp || name === MOUNT_POINT ? directory : null),
+  (parent: dentry | null, name: string, seqp: null): dentry | null =>
+    names.get(name) ?? (name === MOUNT_POINT ? directory : null),
 )
 
 const lookup_fast = kfunc('lookup_fast', (nd: nameidata): dentry | null => {
-  const dentry = __d_lookup_rcu(nd.path.dentry, nd.last, nd.last.length < nd.name.length)
+  // there are no directories but the mounted one: whatever a name has before its last component is taken for one
+  const on_the_way = nd.last.length < nd.name.length ? directory : null
+  const dentry = __d_lookup_rcu(nd.path.dentry, nd.last, null) ?? on_the_way
   // to ask the file system may take sleeping
   if (dentry === null) try_to_unlazy(nd)
   return dentry
